@@ -1,0 +1,63 @@
+"""Find every face in a video and say, pixel by pixel, what is skin, eye, lip or hair.
+
+>>> import facereg
+>>> result = facereg.parse("portrait.jpg")            # doctest: +SKIP
+>>> result.faces[0].regions.area("lips")              # doctest: +SKIP
+>>> for result in facereg.process("in.mp4"):          # doctest: +SKIP
+...     print(result.frame.time, len(result.faces))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .api import Detector as Detector
+    from .api import EndRun as EndRun
+    from .api import Segmenter as Segmenter
+    from .api import Sink as Sink
+    from .api import Source as Source
+    from .commands.run import parse as parse
+    from .commands.run import process as process
+    from .errors import FaceregError as FaceregError
+    from .errors import ModelError as ModelError
+    from .errors import PluginError as PluginError
+    from .errors import SinkError as SinkError
+    from .errors import SourceError as SourceError
+    from .errors import UsageError as UsageError
+    from .hookspecs import hookimpl as hookimpl
+    from .sinks.masks import open_masks as open_masks
+    from .types import Box as Box
+    from .types import Detection as Detection
+    from .types import Face as Face
+    from .types import Frame as Frame
+    from .types import FrameResult as FrameResult
+    from .types import RegionMasks as RegionMasks
+    from .types import SourceInfo as SourceInfo
+
+# Public name -> the module that has it; loaded when it is first asked for.
+_PUBLIC = {
+    **dict.fromkeys(("Detector", "EndRun", "Segmenter", "Sink", "Source"), "api"),
+    **dict.fromkeys(
+        ("FaceregError", "ModelError", "PluginError", "SinkError", "SourceError", "UsageError"),
+        "errors",
+    ),
+    **dict.fromkeys(
+        ("Box", "Detection", "Face", "Frame", "FrameResult", "RegionMasks", "SourceInfo"), "types"
+    ),
+    "hookimpl": "hookspecs",
+    "open_masks": "sinks.masks",
+    "parse": "commands.run",
+    "process": "commands.run",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604  (names, made from the table above)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'facereg' has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_PUBLIC[name]}", __name__), name)

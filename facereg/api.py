@@ -1,0 +1,130 @@
+"""The four things a plugin can be: a source, a detector, a segmenter or a sink.
+
+A component is a class with a ``name`` that derives from one of these bases. Its options are the
+keyword-only parameters of its constructor, with annotations and defaults; users write them as
+``name:option=value,option=value``. The reader thread calls a source; the main thread calls all
+else, one call at a time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar
+
+from .types import Detection, Frame, FrameResult, RegionMasks, SourceInfo
+
+
+class EndRun(Exception):
+    """Raised by a sink's `write` or `tick` to end the run as the end of the input would."""
+
+
+class Source(ABC):
+    """Where frames come from.
+
+    A constructor takes ``spec``, what the user named (a path, a URL, a number), opens it, and
+    sets ``info``.
+
+    Attributes:
+        info: what is known once it is open. Declare ``live`` there: frames of a live source are
+            dropped when the pipeline is busy, those of others never are.
+    """
+
+    name: ClassVar[str]
+    info: SourceInfo
+
+    @classmethod
+    def matches(cls, spec: str) -> bool:
+        """Say whether this source is meant by a spec that names no source. Opens nothing."""
+        return False
+
+    @abstractmethod
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames in order. Called once, from the reader thread.
+
+        Raises:
+            SourceError: reading failed for good; frames yielded before are still processed.
+        """
+
+    def close(self) -> None:
+        """Release everything. Called once, also when `frames` was not run to its end."""
+
+
+class Detector(ABC):
+    """Finds faces."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def detect(self, frame: Frame) -> Sequence[Detection]:
+        """Find the faces of a frame; best first is not needed, an empty answer is fine."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+class Segmenter(ABC):
+    """Says what each pixel of a face is."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def segment(self, frame: Frame, detections: Sequence[Detection]) -> Sequence[RegionMasks]:
+        """Parse all faces of a frame in one batch, and answer in the same order."""
+
+    def forget(self, track: int) -> None:
+        """Drop what was kept for a track that ended."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+    def describe(self) -> dict[str, str]:
+        """Name the model for a dump's manifest: ``name`` and ``sha256`` of its weights."""
+        return {}
+
+
+class Sink(ABC):
+    """Where results go.
+
+    Attributes:
+        outputs: the files it wrote, as the user named them; filled in by `close`.
+        report: what is worth telling about them, as plain JSON values; filled in by `close`.
+        stages: milliseconds spent in parts of `write`, by name. Where it stays empty, the whole
+            of `write` is counted under the sink's own name.
+        provenance: what makes the results: ``detector``, ``segmenter`` and ``model``. The
+            processor sets it before `open`.
+        status: the run's totals so far, by name: ``frames``, ``faces``, ``dropped``, ``reused``.
+            The processor sets it before `open`.
+    """
+
+    name: ClassVar[str]
+    outputs: tuple[str, ...] = ()
+    provenance: Mapping[str, object] = MappingProxyType({})
+    status: Callable[[], Mapping[str, float]] | None = None
+    report: Mapping[str, object] = MappingProxyType({})
+
+    def __new__(cls, *args: object, **kwargs: object) -> Sink:
+        """Give every sink its own ``stages``, whether its constructor calls the base or not."""
+        sink = super().__new__(cls)
+        sink.stages = {}
+        return sink
+
+    stages: dict[str, float]
+
+    def open(self, info: SourceInfo) -> None:
+        """Get ready, before the first frame.
+
+        Raises:
+            SinkError: it cannot be written, or cannot take such frames.
+        """
+
+    @abstractmethod
+    def write(self, result: FrameResult) -> None:
+        """Take one result; they come in order."""
+
+    def tick(self) -> None:
+        """Do what must be done while no frame comes, about 20 times a second."""
+
+    def close(self) -> None:
+        """Finish what was written so far. Called once, after an error too."""

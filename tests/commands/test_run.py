@@ -1,0 +1,251 @@
+"""The main job, as a user runs it: the shipped model, real files, read back by ffmpeg."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import facereg
+from facereg.cli import main
+from tests import clips
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process; return its exit code and its one line of error."""
+
+    def call(*args: str | Path) -> tuple[int, str]:
+        code = main(["run", *map(str, args), "--quiet"])
+        return code, capsys.readouterr().err.strip()
+
+    return call
+
+
+def totals(capsys: pytest.CaptureFixture[str], *args: str | Path) -> dict:
+    assert main(["run", *map(str, args), "--quiet", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_video_becomes_an_mp4_and_masks(
+    two_faces_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, masks = tmp_path / "out.mp4", tmp_path / "masks"
+    done = totals(capsys, two_faces_clip, "-o", out, "-m", masks)
+    assert done["frames"] == 20
+    assert done["outputs"] == [str(out), str(masks)]
+    assert {"read", "detect", "segment", "draw", "encode", "masks"} <= set(done["stages"])
+    found = clips.probe(out)
+    assert (found.frames, found.rate) == (20, 25)
+    with facereg.open_masks(masks) as dump:
+        lines = dump.frames
+        both = [line for line in lines if len(line["faces"]) == 2]
+        assert len(both) >= 19
+        for line in both:
+            left, right = sorted(line["faces"], key=lambda f: f["box"][0])
+            assert left["box"][2] < 300 < right["box"][2]
+            assert min(f["areas"]["skin"] for f in (left, right)) > 500
+        labels = dump[0]
+    middle = labels.shape[1] // 2
+    for half in (labels[:, :middle], labels[:, middle:]):
+        eyes, mouth = np.isin(half, (4, 5)), np.isin(half, (7, 8, 9))
+        assert np.nonzero(eyes)[0].mean() < np.nonzero(mouth)[0].mean()
+
+
+def test_the_picture_shows_the_masks_where_the_face_is(face_clip: Path, tmp_path: Path) -> None:
+    overlay, plain = tmp_path / "overlay.mp4", tmp_path / "raw.mp4"
+    assert main(["run", str(face_clip), "-o", str(overlay), "--quiet"]) == 0
+    assert main(["run", str(face_clip), "-o", str(plain), "--view", "raw", "--quiet"]) == 0
+    after, before = (clips.decoded(path)[5].astype(int) for path in (overlay, plain))
+    changed = np.abs(after - before).max(2) > 40
+    rows, columns = np.nonzero(changed)
+    assert changed.mean() > 0.03
+    x0, y0, x1, y1 = (
+        v * 320 / 384 - (40 * 320 / 384 if i % 2 == 0 else 0) for i, v in enumerate(clips.FACE)
+    )
+    assert x0 - 60 < columns.mean() < x1 + 60
+    assert y0 - 60 < rows.mean() < y1 + 60
+
+
+def test_masks_follow_a_pan(pan_clip: Path, tmp_path: Path) -> None:
+    assert main(["run", str(pan_clip), "-m", str(tmp_path / "m"), "--quiet"]) == 0
+    dump = facereg.open_masks(tmp_path / "m")
+    noses = [np.nonzero(dump[i] == 6)[1].mean() for i in (0, 10, 20, 29)]
+    moved = np.diff(noses)
+    np.testing.assert_allclose(moved, [-40, -40, -36], atol=5)
+
+
+def test_sound_rate_and_times_survive(sound_clip: Path, ntsc_clip: Path, tmp_path: Path) -> None:
+    assert main(["run", str(sound_clip), "-o", str(tmp_path / "s.mp4"), "--quiet"]) == 0
+    assert clips.probe(tmp_path / "s.mp4").audio_codec == "aac"
+    assert main(["run", str(ntsc_clip), "-o", str(tmp_path / "n.mp4"), "--quiet"]) == 0
+    times = clips.timestamps(tmp_path / "n.mp4")
+    assert list(times) == [Fraction(1001 * i, 24000) for i in range(48)]
+
+
+def test_a_clip_without_faces_passes_and_has_its_lines(no_face_clip: Path, tmp_path: Path) -> None:
+    out, masks = tmp_path / "out.mp4", tmp_path / "masks"
+    assert main(["run", str(no_face_clip), "-o", str(out), "-m", str(masks), "--quiet"]) == 0
+    before, after = clips.decoded(no_face_clip)[3].astype(int), clips.decoded(out)[3].astype(int)
+    assert np.abs(before - after).mean() < 3
+    lines = [json.loads(line) for line in (masks / "frames.jsonl").read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(10))
+    assert not any(line["faces"] for line in lines)
+    assert not facereg.open_masks(masks)[0].any()
+
+
+def test_start_and_duration_keep_the_sources_index_and_time(
+    ntsc_clip: Path, tmp_path: Path
+) -> None:
+    args = ["--start", "0.5", "--duration", "1", "-m", str(tmp_path / "m"), "--quiet"]
+    assert main(["run", str(ntsc_clip), *args]) == 0
+    lines = [json.loads(x) for x in (tmp_path / "m" / "frames.jsonl").read_text().splitlines()]
+    assert lines[0]["index"] == 12
+    assert lines[0]["time"] == pytest.approx(12 * 1001 / 24000, abs=1e-3)
+    assert len(lines) == 24
+
+
+def test_a_folder_of_mixed_sizes_gives_masks_but_no_video(tmp_path: Path, run: Run) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    cv2.imwrite(str(photos / "a.jpg"), clips.astronaut())
+    cv2.imwrite(str(photos / "b.jpg"), clips.astronaut()[:300])
+    assert run(photos, "-m", tmp_path / "m")[0] == 0
+    lines = [json.loads(x) for x in (tmp_path / "m" / "frames.jsonl").read_text().splitlines()]
+    assert [line["name"] for line in lines] == ["a.jpg", "b.jpg"]
+    assert [len(line["faces"]) for line in lines] == [1, 1]
+    code, error = run(photos, "-o", tmp_path / "out.mp4")
+    assert code == 1
+    assert "b.jpg" in error
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_truncated_file_is_done_as_far_as_it_goes(
+    truncated_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.mp4"
+    assert main(["run", str(truncated_clip), "-o", str(out)]) == 0
+    error = capsys.readouterr().err
+    assert "warning" in error
+    assert "of its 30 frames could be read" in error
+    assert 0 < clips.probe(out).frames < 30
+
+
+@pytest.mark.parametrize("size", [(2, 2), (31, 17)])
+def test_tiny_videos_pass(tmp_path: Path, size: tuple[int, int]) -> None:
+    frames = [np.full((size[1], size[0], 3), 10 * i, np.uint8) for i in range(3)]
+    clip = clips.write_clip(tmp_path / "tiny.mkv", frames, args=("-c:v", "ffv1"))
+    assert main(["run", str(clip), "-o", str(tmp_path / "o.mp4"), "--quiet"]) == 0
+    assert clips.probe(tmp_path / "o.mp4").frames == 3
+
+
+def test_a_video_of_one_frame_passes(tmp_path: Path) -> None:
+    clip = clips.write_clip(tmp_path / "one.mp4", clips.still(1))
+    assert main(["run", str(clip), "-o", str(tmp_path / "o.mp4"), "--quiet"]) == 0
+    assert clips.probe(tmp_path / "o.mp4").frames == 1
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> dict[str, Path]:
+    """Inputs and outputs that cannot be."""
+    names = ("missing", "empty", "text", "exists")
+    paths = {name: tmp_path / f"{name}.mp4" for name in names}
+    paths["empty"].touch()
+    paths["text"].write_text("once upon a time\n" * 50)
+    paths["exists"].write_bytes(b"precious")
+    return paths
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "text"])
+def test_an_input_that_is_no_video_is_named(bad: dict[str, Path], name: str, run: Run) -> None:
+    out = bad["missing"].with_name("out.mp4")
+    code, error = run(bad[name], "-o", out)
+    assert code == 1
+    assert error.startswith("facereg: error: ")
+    assert f"{name}.mp4" in error
+    assert len(error.splitlines()) == 1
+    assert sorted(p.name for p in out.parent.iterdir()) == ["empty.mp4", "exists.mp4", "text.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["-o", "{tmp}/exists.mp4"], "exists"),
+        (["-o", "{tmp}/no/folder/out.mp4"], "folder"),
+        (["-o", "{tmp}/out.avi"], ".mp4"),
+        (["-o", "{tmp}/o.mp4", "--view", "isolated:nostril"], "unknown region 'nostril'"),
+        (["-o", "{tmp}/o.mp4", "-d", "mtcn"], "did you mean mtcnn"),
+        (["-o", "{tmp}/o.mp4", "-s", "pspnett"], "did you mean pspnet"),
+        (["-o", "{tmp}/o.mp4", "-d", "mtcnn:min_fcae=3"], "did you mean min_face"),
+        (["-o", "{tmp}/o.mp4", "-d", "mtcnn:min_face=many"], "must be a whole number"),
+        (["--sink", "mp5:path=x"], "did you mean mp4"),
+        (["--sink", "mp4:crf=18"], "needs the option path"),
+        (["-o", "{tmp}/o.mp4", "-s", "pspnet:weights={tmp}/none.pt"], "no such model file"),
+        ([], "nothing to write"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(
+    face_clip: Path, bad: dict[str, Path], args: list[str], message: str, run: Run
+) -> None:
+    folder = bad["exists"].parent
+    code, error = run(face_clip, *(a.replace("{tmp}", str(folder)) for a in args))
+    assert code == 1
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert bad["exists"].read_bytes() == b"precious"
+    assert not list(folder.glob("o*.mp4"))
+
+
+def test_overwrite_replaces(face_clip: Path, bad: dict[str, Path], run: Run) -> None:
+    assert run(face_clip, "-o", bad["exists"], "--overwrite") == (0, "")
+    assert clips.probe(bad["exists"]).frames == 10
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_named(
+    face_clip: Path, tmp_path: Path, run: Run
+) -> None:
+    (tmp_path / "shut").mkdir(mode=0o500)
+    code, error = run(face_clip, "-o", tmp_path / "shut" / "o.mp4")
+    assert (code, "shut" in error) == (1, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_every_file(sound_clip: Path, tmp_path: Path, number: int) -> None:
+    clip = tmp_path / "long.mp4"
+    clips.write_clip(clip, clips.still(400), audio="aac")
+    out, masks = tmp_path / "out.mp4", tmp_path / "m"
+    command = [sys.executable, "-m", "facereg", "run", str(clip), "-o", str(out), "-m", str(masks)]
+    process = subprocess.Popen([*command, "--quiet"], stderr=subprocess.PIPE, text=True)
+    lines = masks / "frames.jsonl"
+    while not (lines.exists() and lines.read_text().count("\n") > 20):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == ""
+    found = clips.probe(out)
+    assert 20 < found.frames < 400
+    assert found.audio_codec == "aac"
+    assert len(facereg.open_masks(masks).frames) == found.frames
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["long.mp4", "m", "out.mp4"]
+
+
+def test_python_yields_the_same_faces(face_clip: Path) -> None:
+    results = list(facereg.process(face_clip, max_faces=1, duration=0.2))
+    assert [r.frame.index for r in results] == [0, 1, 2, 3, 4]
+    assert all(r.faces[0].regions.area("eyes") > 20 for r in results if r.faces[0].regions)
+    assert {r.faces[0].id for r in results} == {1}

@@ -1,0 +1,89 @@
+"""Clips for every test, made once a run. Take a fixture's file, never write to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import clips
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the clips of this run are in."""
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def face_clip(clip_folder: Path) -> Path:
+    """One face that stays: 320x240, 25 fps, 10 frames, silent."""
+    return clips.write_clip(clip_folder / "face.mp4", clips.still())
+
+
+@pytest.fixture(scope="session")
+def sound_clip(clip_folder: Path) -> Path:
+    """One face, 320x240, 25 fps, 25 frames, with AAC sound."""
+    return clips.write_clip(clip_folder / "sound.mp4", clips.still(25), audio="aac")
+
+
+@pytest.fixture(scope="session")
+def wma_clip(clip_folder: Path) -> Path:
+    """One face, 320x240, 25 fps, 25 frames, with sound that MP4 cannot hold as it is."""
+    return clips.write_clip(clip_folder / "wma.mkv", clips.still(25), audio="wmav2")
+
+
+@pytest.fixture(scope="session")
+def pan_clip(clip_folder: Path) -> Path:
+    """A face that moves left by 4 pixels a frame: 384x288, 25 fps, 30 frames."""
+    return clips.write_clip(clip_folder / "pan.mp4", clips.pan())
+
+
+@pytest.fixture(scope="session")
+def zoom_clip(clip_folder: Path) -> Path:
+    """A face that grows: 384x288, 25 fps, 30 frames."""
+    return clips.write_clip(clip_folder / "zoom.mp4", clips.zoom())
+
+
+@pytest.fixture(scope="session")
+def two_faces_clip(clip_folder: Path) -> Path:
+    """Two faces side by side: 512x288, 25 fps, 20 frames."""
+    return clips.write_clip(clip_folder / "two_faces.mp4", clips.two_faces())
+
+
+@pytest.fixture(scope="session")
+def no_face_clip(clip_folder: Path) -> Path:
+    """A cup of coffee: 320x240, 25 fps, 10 frames."""
+    return clips.write_clip(clip_folder / "no_face.mp4", clips.no_face())
+
+
+@pytest.fixture(scope="session")
+def odd_clip(clip_folder: Path) -> Path:
+    """One face in 321x241 pixels, 25 fps, 10 frames."""
+    return clips.write_clip(clip_folder / "odd.mp4", clips.still(10, 321, 241))
+
+
+@pytest.fixture(scope="session")
+def ntsc_clip(clip_folder: Path) -> Path:
+    """Numbered frames at 24000/1001 fps: 160x120, 48 frames, with B-frames."""
+    return clips.write_clip(clip_folder / "ntsc.mp4", clips.numbered(48), rate="24000/1001")
+
+
+@pytest.fixture(scope="session")
+def rotated_clip(clip_folder: Path) -> Path:
+    """One face, upright at 240x320 only after the 90 degrees that its metadata asks for."""
+    return clips.write_rotated(clip_folder / "rotated.mp4", clips.still(10, 240, 320))
+
+
+@pytest.fixture(scope="session")
+def variable_clip(clip_folder: Path) -> Path:
+    """Numbered frames, 160x120, shown at `clips.JITTER`: jitter, a gap, then a lower rate."""
+    frames = clips.numbered(len(clips.JITTER))
+    return clips.write_variable(clip_folder / "variable.mp4", frames, clips.JITTER)
+
+
+@pytest.fixture(scope="session")
+def truncated_clip(clip_folder: Path) -> Path:
+    """A panning face cut off after 60 % of its bytes: it claims 30 frames and holds fewer."""
+    whole = clips.write_clip(clip_folder / "whole.mp4", clips.pan(), args=["-g", "3"])
+    return clips.truncate(clip_folder / "truncated.mp4", whole)

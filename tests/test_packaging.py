@@ -1,0 +1,171 @@
+"""What is installed is what was written: the wheel, the man page, the example, the README."""
+
+from __future__ import annotations
+
+import email
+import gzip
+import json
+import os
+import runpy
+import shutil
+import site
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import facereg
+from facereg.cli import get_parser
+from tests import clips
+
+ROOT = Path(facereg.__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "setup.cfg").is_file(), reason="needs a checkout, as pip install -e gives"
+)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel from a copy of the checkout, without a network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    tree = folder / "tree"
+    tree.mkdir()
+    for name in ("facereg", "models", "examples"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tree / name, ignore=ignored)
+    for name in ("setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "-q", "-w", folder, tree], check=True)
+    (built,) = folder.glob("facereg-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel into an environment of its own; return the folder of its programs."""
+    root = tmp_path_factory.mktemp("installed")
+    venv.create(root, symlinks=os.name != "nt")
+    programs = root / ("Scripts" if os.name == "nt" else "bin")
+    python = programs / "python"
+    command = [sys.executable, "-m", "pip", f"--python={python}", "install", "--no-deps", "-q"]
+    subprocess.run([*command, "--no-index", wheel], check=True)
+    # Everything else comes from the environment of the tests. A folder that a .pth file names is
+    # searched, but the .pth files in it are not obeyed: an editable facereg there stays unseen.
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = subprocess.run(
+        [python, "-c", where], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    (Path(packages) / "tests.pth").write_text("\n".join(site.getsitepackages()))
+    return programs
+
+
+def test_wheel_has_models_example_man_page_and_types(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+
+    data = f"facereg-{facereg.__version__}.data/data/share"
+    for card in (ROOT / "models").glob("*.json"):
+        assert f"{data}/facereg/models/{card.name}" in names
+        assert f"{data}/facereg/models/{card.stem}.safetensors" in names
+    assert f"{data}/facereg/examples/astronaut.mp4" in names
+    assert f"{data}/man/man1/facereg.1" in names
+    assert "facereg/py.typed" in names
+    assert not [name for name in names if name.startswith("tests")]
+
+
+def test_man_page_has_every_command(wheel: Path) -> None:
+    page = zipfile.ZipFile(wheel).read(
+        f"facereg-{facereg.__version__}.data/data/share/man/man1/facereg.1"
+    )
+
+    text = (gzip.decompress(page) if page[:2] == b"\x1f\x8b" else page).decode()
+    text = text.replace("\\-", "-")
+    (commands,) = (action.choices for action in get_parser()._actions if action.dest == "command")
+    assert commands
+    for command in commands:
+        assert f".SS \\fBfacereg {command}\\fR" in text
+    for line in ("facereg - find every face", "--detect-every", "Exit codes: 0 done;"):
+        assert line in text
+
+
+def test_both_opencvs_are_pinned_alike(wheel: Path) -> None:
+    """They share one folder, cv2: two versions would overwrite each other's files."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+    requirements = email.message_from_bytes(archive.read(name)).get_all("Requires-Dist") or []
+
+    pins = {r for r in requirements if r.startswith("opencv")}
+    assert {pin.removeprefix("opencv-python") for pin in pins if "headless" not in pin} == {
+        pin.removeprefix("opencv-contrib-python-headless") for pin in pins if "headless" in pin
+    }
+
+
+def test_installed_wheel_finds_its_models_from_any_folder(installed: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [installed / "facereg", "models", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "FACEREG_MODELS")},
+    )
+
+    found = json.loads(done.stdout)["models"]
+    assert {model["name"] for model in found} == {p.stem for p in (ROOT / "models").glob("*.json")}
+    for model in found:
+        assert model["state"] == "ok"
+        assert Path(model["path"]).is_relative_to(installed.parent)
+
+
+def test_installed_wheel_does_the_main_job(installed: Path, tmp_path: Path) -> None:
+    example = installed.parent / "share" / "facereg" / "examples" / "astronaut.mp4"
+
+    done = subprocess.run(
+        [installed / "facereg", "run", example, "-o", "out.mp4", "--duration", "0.4", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    )
+
+    totals = json.loads(done.stdout)
+    assert (totals["frames"], totals["faces"]) == (10, 10)
+    assert clips.probe(tmp_path / "out.mp4").frames == 10
+
+
+def test_example_is_what_its_script_makes(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "make_example.py"))
+    kept = script["EXAMPLE"]
+
+    made = script["frames"]()
+    shown = clips.decoded(kept)
+    assert kept.stat().st_size < 300_000
+    assert len(shown) == len(made) == script["COUNT"]
+    apart = [
+        np.abs(np.subtract(a, b, dtype=np.int16)).mean() for a, b in zip(shown, made, strict=True)
+    ]
+    assert max(apart) < 5  # what the encoder loses is 3 to 4 of 255 levels
+
+
+def test_readme_sets_up_with_the_commands_that_ci_runs() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert ".venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest" in readme
+    assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/facereg run " in readme
+
+
+def test_architecture_page_places_every_module() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+    parts = {
+        path.name if path.suffix else f"{path.name}/"
+        for path in (ROOT / "facereg").iterdir()
+        if path.name not in ("__pycache__", "__init__.py", "__main__.py", "py.typed")
+    }
+    assert {part for part in parts if part not in page} == set()

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from facereg import Box, Detection, Face, Frame, RegionMasks
+from facereg.regions import IDS
+from facereg.tracking import OneEuro, Tracker, measure
+
+WIDTH, HEIGHT = 320, 240
+NOISE = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+def frame(index: int, *, scene: int = 0) -> Frame:
+    return Frame(np.roll(NOISE // 2 + 100 * scene, 0, axis=1).copy(), index, index / 25)
+
+
+def found(x: float, y: float, side: int = 60) -> Detection:
+    return Detection(Box(round(x), round(y), round(x) + side, round(y) + side), 0.9)
+
+
+def mask(x: float, y: float, side: int = 60) -> RegionMasks:
+    """A drawn face that fills its box: skin, two eyes, a nose, a mouth."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    centre = (round(x + side / 2), round(y + side / 2))
+    cv2.ellipse(labels, centre, (side // 2, side // 2), 0, 0, 360, IDS["skin"], -1)
+    for dx, dy, name in ((-12, -8, "right_eye"), (12, -8, "left_eye"), (0, 4, "nose")):
+        cv2.circle(labels, (centre[0] + dx, centre[1] + dy), 4, IDS[name], -1)
+    cv2.circle(labels, (centre[0], centre[1] + 18), 5, IDS["lower_lip"], -1)
+    return RegionMasks(Box(0, 0, WIDTH, HEIGHT), labels)
+
+
+def wall() -> RegionMasks:
+    return RegionMasks(Box(0, 0, WIDTH, HEIGHT), np.zeros((HEIGHT, WIDTH), np.uint8))
+
+
+def learn(
+    tracker: Tracker, at: Frame, detections: Sequence[Detection], masks: Sequence[RegionMasks]
+) -> tuple[Face, ...]:
+    pairs = zip(detections, masks, strict=True)
+    return tracker.learn(at, [Face(d.track or 0, d, m) for d, m in pairs])
+
+
+def test_the_detector_runs_on_every_nth_frame_while_all_is_well() -> None:
+    tracker, due = Tracker(5), []
+    for i in range(20):
+        if tracker.due(frame(i)):
+            due.append(i)
+            detections = tracker.update(frame(i), [found(100, 80)])
+        else:
+            detections = tracker.predict(frame(i))
+        learn(tracker, frame(i), detections, [mask(100, 80)])
+    assert due == [0, 5, 10, 15]
+
+
+def test_while_nobody_is_there_it_looks_at_every_frame() -> None:
+    tracker = Tracker(5)
+    for i in range(4):
+        assert tracker.due(frame(i))
+        assert tracker.update(frame(i), []) == ()
+
+
+def test_between_detections_the_box_follows_the_mask() -> None:
+    tracker = Tracker(10)
+    for i in range(9):
+        x = 60 + 6 * i
+        if tracker.due(frame(i)):
+            detections = tracker.update(frame(i), [found(x, 80)])
+        else:
+            detections = tracker.predict(frame(i))
+        assert abs(detections[0].box.x0 - x) < 20
+        learn(tracker, frame(i), detections, [mask(x, 80)])
+    assert detections[0].box.x0 > 85
+
+
+def test_ids_are_stable_when_detections_come_in_another_order() -> None:
+    tracker = Tracker(1)
+    first = tracker.update(frame(0), [found(20, 80), found(200, 80)])
+    second = tracker.update(frame(1), [found(203, 82), found(22, 80)])
+    assert {d.track: d.box.x0 < 110 for d in first} == {d.track: d.box.x0 < 110 for d in second}
+
+
+def test_a_mask_that_is_no_face_ends_the_track_at_once_and_calls_the_detector() -> None:
+    tracker = Tracker(10)
+    tracker.due(frame(0))
+    learn(tracker, frame(0), tracker.update(frame(0), [found(100, 80)]), [mask(100, 80)])
+    assert not tracker.due(frame(1))
+    assert learn(tracker, frame(1), tracker.predict(frame(1)), [wall()]) == ()
+    assert tracker.failed
+    assert tracker.ended == [1]
+    assert tracker.due(frame(2))
+
+
+def test_a_cut_ends_every_track() -> None:
+    tracker = Tracker(10)
+    for i in range(2):
+        tracker.due(frame(i))
+        detections = tracker.update(frame(i), [found(100, 80)])
+        learn(tracker, frame(i), detections, [mask(100, 80)])
+    assert not tracker.due(frame(2))
+    assert tracker.due(frame(3, scene=1))
+    assert tracker.predict(frame(3, scene=1)) == ()
+    (new,) = tracker.update(frame(3, scene=1), [found(100, 80)])
+    assert new.track == 2
+
+
+def test_a_face_that_returns_within_a_second_keeps_its_number() -> None:
+    tracker = Tracker(1)
+    (first,) = tracker.update(frame(0), [found(100, 80)])
+    learn(tracker, frame(0), [first], [wall()])
+    for i in range(1, 20):
+        tracker.update(frame(i), [])
+    (back,) = tracker.update(frame(20), [found(130, 85)])
+    assert back.track == first.track
+    for i in range(21, 60):
+        tracker.update(frame(i), [])
+    (late,) = tracker.update(frame(60), [found(130, 85)])
+    assert late.track != first.track
+
+
+def test_a_face_that_the_detector_loses_is_followed_by_its_mask_for_a_while() -> None:
+    tracker = Tracker(1)
+    detections = tracker.update(frame(0), [found(100, 80)])
+    learn(tracker, frame(0), detections, [mask(100, 80)])
+    kept = []
+    for i in range(1, 60):
+        detections = tracker.update(frame(i), [])
+        kept.append(len(detections))
+        learn(tracker, frame(i), detections, [mask(100, 80)] * len(detections))
+    assert kept[:30] == [1] * 30
+    assert kept[-1] == 0
+
+
+def test_a_still_face_has_a_still_box_though_the_detector_trembles() -> None:
+    tracker, rng = Tracker(1), np.random.default_rng(1)
+    boxes = set()
+    for i in range(50):
+        dx, dy = rng.normal(0, 0.5, 2)
+        (d,) = tracker.update(frame(i), [found(100 + dx, 80 + dy, 100)])
+        if i > 5:
+            boxes.add(d.box)
+    assert len(boxes) <= 3
+
+
+def test_the_filter_keeps_up_with_fast_motion() -> None:
+    smooth = OneEuro()
+    for i in range(20):
+        value = np.array([10.0 * i, 0, 10.0 * i + 60, 60])
+        got = smooth(value, 60.0, i / 25)
+    assert abs(got[0] - value[0]) < 6
+
+
+def test_an_anchor_is_the_masks_centre_near_the_box() -> None:
+    anchor = measure(mask(100, 80), Box(100, 80, 160, 140))
+    assert anchor is not None
+    assert abs(anchor.x - 130) < 1
+    assert abs(anchor.y - 110) < 1
+    assert measure(wall(), Box(100, 80, 160, 140)) is None
+    assert measure(mask(100, 80), Box(0, 0, 60, 60)) is None  # somebody else's face
+
+
+def test_a_doubtful_detection_needs_a_mask_that_is_a_face() -> None:
+    for score, kept in ((0.8, 0), (0.99, 1)):
+        tracker = Tracker(1)
+        detections = tracker.update(frame(0), [Detection(Box(100, 80, 160, 140), score)])
+        assert len(learn(tracker, frame(0), detections, [wall()])) == kept
+        assert not tracker.failed
