@@ -1,0 +1,203 @@
+"""From a frame to levelled face crops, and from a crop's logits back to the frame.
+
+A crop is framed as the training images are: a square about 2.1 times as wide as the face, its
+centre a little above the face's, turned until the eyes are level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...types import Box, Detection, Image, Labels
+
+Matrix = NDArray[np.float64]
+
+#: Centre of the crop above the centre of the box, as a share of the box's mean side. Measured, as
+#: the default scale, on MTCNN's boxes of 249 training images.
+LIFT = 0.07
+
+#: A class whose logit is less than the best one's by more than this, at every neighbouring logit,
+#: is not considered for a pixel between them. It could win only between two classes that are twice
+#: as far from one another, which label smoothing does not let the network be.
+CHANCE = 8.0
+
+#: Logit of what lies outside a crop: certainly background.
+OUTSIDE = 30.0
+
+
+def roll(landmarks: NDArray[np.float32]) -> float:
+    """Measure how far a face leans, in radians, clockwise in the picture.
+
+    The line between the eyes and the line from the eyes to the mouth both tell; each counts by its
+    length, so that a profile, whose eyes lie on one another, is levelled by its mouth.
+
+    Args:
+        landmarks: (5, 2) x, y of right eye, left eye, nose, right and left mouth corner.
+    """
+    right_eye, left_eye, _, right_mouth, left_mouth = landmarks.astype(np.float64)
+    across = left_eye - right_eye
+    down = (right_mouth + left_mouth - right_eye - left_eye) / 2
+    level = across + np.array([down[1], -down[0]])
+    return math.atan2(level[1], level[0])
+
+
+def crop_matrix(detection: Detection, scale: float, size: int) -> Matrix:
+    """Map frame pixels to the pixels of a face's crop, (2, 3), by pixel centres.
+
+    Args:
+        scale: side of the crop over the mean of the box's sides.
+        size: side of the crop in its own pixels.
+    """
+    box = detection.box
+    face = max(2.0, (box.width + box.height) / 2)
+    angle = 0.0 if detection.landmarks is None else roll(detection.landmarks)
+    cos, sin = math.cos(angle), math.sin(angle)
+    x = (box.x0 + box.x1 - 1) / 2 + LIFT * face * sin
+    y = (box.y0 + box.y1 - 1) / 2 - LIFT * face * cos
+    zoom = size / (scale * face)
+    turn = zoom * np.array([[cos, sin], [-sin, cos]])
+    shift = (size - 1) / 2 - turn @ np.array([x, y])
+    return np.hstack([turn, shift[:, None]])
+
+
+def cut(image: Image, matrix: Matrix, size: int) -> Image:
+    """Cut a crop out of a frame, (S, S, 3) uint8; black beyond the frame's edge."""
+    zoom = math.hypot(matrix[0, 0], matrix[0, 1])
+    if zoom < 0.5:  # average first what a bilinear sample would jump over
+        box = _bounds(matrix, size).clip(image.shape[1], image.shape[0])
+        if box.area:
+            small = (max(1, round(box.width * zoom)), max(1, round(box.height * zoom)))
+            small_image = cv2.resize(image[box.slices], small, interpolation=cv2.INTER_AREA)
+            image = np.asarray(small_image, np.uint8)
+            matrix = _rebased(matrix, box, (small[0] / box.width, small[1] / box.height))
+    crop = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
+    return np.asarray(crop, np.uint8)
+
+
+def _rebased(matrix: Matrix, box: Box, zoom: tuple[float, float]) -> Matrix:
+    """Express a map from frame pixels as one from the pixels of a shrunken part of the frame."""
+    part = np.array(
+        [
+            [1 / zoom[0], 0, box.x0 + 0.5 / zoom[0] - 0.5],
+            [0, 1 / zoom[1], box.y0 + 0.5 / zoom[1] - 0.5],
+            [0, 0, 1],
+        ]
+    )
+    return np.asarray((np.vstack([matrix, [0, 0, 1]]) @ part)[:2])
+
+
+def _bounds(matrix: Matrix, size: int) -> Box:
+    """Find the upright box, in frame pixels, around a crop."""
+    back = cv2.invertAffineTransform(matrix)
+    edge = np.array(
+        [[-0.5, -0.5], [size - 0.5, -0.5], [-0.5, size - 0.5], [size - 0.5, size - 0.5]]
+    )
+    corners = edge @ back[:, :2].T + back[:, 2]
+    low, high = np.floor(corners.min(0) + 0.5), np.ceil(corners.max(0) + 0.5)
+    return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+
+
+def paste(
+    logits: NDArray[np.float32], matrix: Matrix, size: int, frame: tuple[int, int]
+) -> tuple[Box, Labels]:
+    """Bring a crop's logits to the frame's resolution and decide each pixel there.
+
+    Args:
+        logits: (C, h, w), covering the crop evenly.
+        matrix: from frame pixels to crop pixels.
+        size: side of the crop.
+        frame: height and width of the frame.
+
+    Returns:
+        The part of the frame that the crop covers, and its label map.
+    """
+    box = _bounds(matrix, size).clip(frame[1], frame[0])
+    labels: Labels = np.zeros((box.height, box.width), np.uint8)
+    if not box.area:
+        return box, labels
+    stride = size / logits.shape[2]
+    to_logits = matrix / stride
+    to_logits[:, 2] += 0.5 / stride - 0.5
+    to_logits[:, 2] += to_logits[:, :2] @ np.array([box.x0, box.y0])
+    whole = Box(0, 0, box.width, box.height)
+    best = _warp(logits[0], to_logits, whole, OUTSIDE)
+    near_top = logits.max(0) - CHANCE
+    for label in range(1, len(logits)):
+        chance = np.greater(logits[label], near_top).view(np.uint8)
+        area = _seen_from(cv2.boundingRect(chance), to_logits).clip(box.width, box.height)
+        if area.area:
+            plane = _warp(logits[label], to_logits, area, -OUTSIDE)
+            part_best, part_labels = best[area.slices], labels[area.slices]
+            wins = cv2.compare(plane, part_best, cv2.CMP_GT)
+            cv2.copyTo(np.full_like(part_labels, label), wins, part_labels)
+            cv2.max(plane, part_best, part_best)
+    return box, labels
+
+
+def _seen_from(rectangle: Sequence[int], to_logits: Matrix) -> Box:
+    """Find the upright box of labels around a rectangle of logits, one logit wider each way."""
+    x, y, width, height = rectangle
+    if not width:
+        return Box(0, 0, 0, 0)
+    back = cv2.invertAffineTransform(to_logits)
+    x0, y0, x1, y1 = x - 1, y - 1, x + width, y + height
+    corners = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]]) @ back[:, :2].T + back[:, 2]
+    low, high = np.floor(corners.min(0)), np.ceil(corners.max(0)) + 1
+    return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+
+
+def _warp(
+    plane: NDArray[np.float32], matrix: Matrix, area: Box, outside: float
+) -> NDArray[np.float32]:
+    """Sample a plane of logits bilinearly for an area of labels: (h, w)."""
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ np.array([area.x0, area.y0])
+    return np.asarray(
+        cv2.warpAffine(
+            plane,
+            shifted,
+            (area.width, area.height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=outside,
+        ),
+        np.float32,
+    )
+
+
+def part(detections: Sequence[Detection], boxes: Sequence[Box], maps: Sequence[Labels]) -> None:
+    """Take from each face's label map what belongs to another face's box.
+
+    A crop shows whoever stands beside the face, and the network parses them too. Inside the box of
+    another face, a pixel stays with the face whose centre is nearer, measured in sides of its box.
+
+    Args:
+        detections: the faces.
+        boxes: the part of the frame that each label map covers.
+        maps: (h, w) uint8 label maps, changed in place.
+    """
+    for i, (mine, box, labels) in enumerate(zip(detections, boxes, maps, strict=True)):
+        for j, theirs in enumerate(detections):
+            shared = Box(
+                max(box.x0, theirs.box.x0),
+                max(box.y0, theirs.box.y0),
+                min(box.x1, theirs.box.x1),
+                min(box.y1, theirs.box.y1),
+            )
+            if i != j and shared.area:
+                nearer = _distance(theirs.box, shared) < _distance(mine.box, shared)
+                rows = slice(shared.y0 - box.y0, shared.y1 - box.y0)
+                columns = slice(shared.x0 - box.x0, shared.x1 - box.x0)
+                labels[rows, columns][nearer] = 0
+
+
+def _distance(box: Box, area: Box) -> NDArray[np.float32]:
+    """Measure each pixel of an area from a box's centre, squared, in sides: (h, w)."""
+    x = (np.arange(area.x0, area.x1) + 0.5 - (box.x0 + box.x1) / 2) / max(1, box.width)
+    y = (np.arange(area.y0, area.y1) + 0.5 - (box.y0 + box.y1) / 2) / max(1, box.height)
+    return np.asarray(y[:, None] ** 2 + x[None, :] ** 2, np.float32)

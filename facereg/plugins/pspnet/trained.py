@@ -1,0 +1,73 @@
+"""A model with a card: trained by `facereg train`, shipped or the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...types import Detection, Frame, Image, Labels, RegionMasks
+from ...weights import Model
+from .crops import crop_matrix, cut, part, paste
+from .engines import Compute, build_engine
+from .smoothing import Smoother
+
+
+class TrainedModel:
+    """Parses levelled crops, all faces of a frame in one batch.
+
+    Args:
+        model: the weight file and its card.
+        size: side of the crop in pixels, 0 for the card's.
+        scale: side of the crop over the mean side of the face's box, 0 for the card's.
+        compute: what computes, how precisely, and where.
+
+    Attributes:
+        smoother: blends each track's logits from frame to frame, or None.
+    """
+
+    def __init__(self, model: Model, size: int, scale: float, compute: Compute) -> None:
+        self.smoother: Smoother | None = None
+        self._model = model
+        self._size = size or int(model.card["input_size"])
+        self._scale = scale or float(model.card["crop_scale"])
+        self._engine = build_engine(model, self._size, compute)
+
+    def describe(self) -> dict[str, str]:
+        """Name the model, its checksum, and what computes it."""
+        return {
+            "name": self._model.name,
+            "sha256": self._model.sha256,
+            "engine": self._engine.name,
+        }
+
+    def segment(self, frame: Frame, detections: Sequence[Detection]) -> list[RegionMasks]:
+        """Parse every face of a frame."""
+        matrices = [crop_matrix(d, self._scale, self._size) for d in detections]
+        crops = np.stack([cut(frame.image, m, self._size) for m in matrices])
+        batch = list(self._engine.logits(crops))
+        if self.smoother is not None:
+            for i, detection in enumerate(detections):
+                if detection.track is not None:
+                    batch[i] = self.smoother(detection.track, crops[i], batch[i])
+        shape = (frame.height, frame.width)
+        pasted = [paste(o, m, self._size, shape) for o, m in zip(batch, matrices, strict=True)]
+        boxes, maps = [box for box, _ in pasted], [labels for _, labels in pasted]
+        part(detections, boxes, maps)
+        return [RegionMasks(box, labels) for box, labels in pasted]
+
+    def forget(self, track: int) -> None:
+        """Drop what is kept of a track."""
+        if self.smoother is not None:
+            self.smoother.forget(track)
+
+    def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels:
+        """Parse an image that is a crop already, to a label map of that height and width."""
+        import cv2
+
+        side = (self._size, self._size)
+        crop = np.asarray(cv2.resize(image, side, interpolation=cv2.INTER_AREA), np.uint8)
+        logits = self._engine.logits(crop[None])[0]
+        size = (shape[1], shape[0])
+        planes = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in logits]
+        return np.asarray(np.argmax(planes, 0), np.uint8)
