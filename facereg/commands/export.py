@@ -1,0 +1,83 @@
+"""``facereg export``: write a model as ONNX, and check it against torch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SinkError, UsageError
+from ..registry import split_spec
+from ..types import Image
+from ..weights import Model, find_model, load_card
+
+#: Least share of equal labels on the checked crops; below it the file is not kept.
+EQUAL = 0.999
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command line. Returns the exit code."""
+    path = Path(args.output)
+    if path.suffix != ".onnx":
+        raise SinkError(f"{path}: the name must end in .onnx")
+    if path.exists() and not args.overwrite:
+        raise SinkError(f"{path}: exists; --overwrite replaces it")
+    if not path.parent.is_dir():
+        raise SinkError(f"{path}: no folder {path.parent}")
+    model = _model(args.segmenter)
+    from ..plugins.pspnet.engines import load_network
+    from ..training.export import compare, export_onnx
+
+    network = load_network(model)
+    part = path.with_name(f".{path.stem}.part.onnx")
+    try:
+        export_onnx(network, model.card, part)
+        agreement = compare(network, model.card, part, check_crops(int(model.card["input_size"])))
+        if agreement.equal < EQUAL:
+            raise SinkError(
+                f"{path}: not written: only {agreement.equal:.2%} of its labels equal torch's"
+            )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    found = {"path": str(path), "model": model.name, **asdict(agreement)}
+    text = (
+        f"{path}: model {model.name}; on {agreement.crops} crops logits differ by at most "
+        f"{agreement.difference:.1e}, {agreement.equal:.2%} of labels are equal"
+    )
+    print(json.dumps(found) if args.json else text)
+    return 0
+
+
+def _model(spec: str) -> Model:
+    name, _, options = split_spec(spec)
+    if name != "pspnet" or set(options) - {"model", "weights"}:
+        raise UsageError(f"segmenter {spec!r} cannot be exported: give pspnet:model= or weights=")
+    if "weights" in options:
+        return load_card(Path(options["weights"]))
+    return find_model(options.get("model", "base"))
+
+
+def check_crops(size: int) -> list[Image]:
+    """Cut real face crops, (S, S, 3) uint8 BGR, out of the clip that comes with facereg."""
+    import cv2
+
+    from .bench import example
+
+    capture = cv2.VideoCapture(str(example()))
+    crops: list[Image] = []
+    try:
+        while len(crops) < 8:
+            ok, image = capture.read()
+            if not ok:
+                break
+            side = min(image.shape[:2])
+            crops.append(np.asarray(cv2.resize(image[:side, :side], (size, size)), np.uint8))
+            for _ in range(5):
+                capture.grab()
+    finally:
+        capture.release()
+    return crops

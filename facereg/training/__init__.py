@@ -1,0 +1,1 @@
+"""Training, scoring and exporting the segmentation network; nothing here is needed to run it."""

@@ -1,0 +1,86 @@
+"""Folders of labelled face crops: ``images/NAME.jpg|png`` beside ``labels/NAME.png``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import SourceError, UsageError, nearest
+from ..regions import CLASSES
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class FaceDataset:
+    """Pairs of a face crop and its label map.
+
+    Attributes:
+        root: the dataset's folder.
+        names: file names without their endings, in order.
+    """
+
+    def __init__(self, root: str | Path, split: str | None = None) -> None:
+        """List the pairs of a folder, or those that ``SPLIT.txt`` names.
+
+        Raises:
+            UsageError: no such split.
+            SourceError: a folder is missing, is empty, or an image has no label map.
+        """
+        self.root = Path(root)
+        for part in ("images", "labels"):
+            if not (self.root / part).is_dir():
+                raise SourceError(
+                    f"{self.root}: no folder {part!r}; a dataset has images/NAME.jpg or .png and "
+                    "labels/NAME.png"
+                )
+        self._images = {
+            p.stem: p for p in (self.root / "images").iterdir() if p.suffix.lower() in SUFFIXES
+        }
+        self.names = self._names(split)
+        for name in self.names:
+            if name not in self._images or not self._label_path(name).is_file():
+                raise SourceError(f"{self.root}: {name} has no image, or no labels/{name}.png")
+        if not self.names:
+            raise SourceError(f"{self.root}: no images")
+
+    def _names(self, split: str | None) -> list[str]:
+        if split is None:
+            return sorted(self._images)
+        path = self.root / f"{split}.txt"
+        if not path.is_file():
+            known = [p.stem for p in self.root.glob("*.txt")]
+            raise UsageError(f"{self.root}: no split {split!r}: {nearest(split, known)}")
+        return [Path(line).stem for line in path.read_text().split()]
+
+    def _label_path(self, name: str) -> Path:
+        return self.root / "labels" / f"{name}.png"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Read an image, (H, W, 3) uint8 BGR."""
+        path = self._images[self.names[index]]
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise SourceError(f"{path}: not an image that can be read")
+        return np.asarray(image, np.uint8)
+
+    def labels(self, index: int) -> NDArray[np.uint8]:
+        """Read a label map, (H, W) uint8 class ids.
+
+        Raises:
+            SourceError: the file is a colour picture, or holds a value that is no class id.
+        """
+        path = self._label_path(self.names[index])
+        labels = np.array(Image.open(path))
+        if labels.ndim != 2 or labels.max() >= len(CLASSES):
+            raise SourceError(
+                f"{path}: not a label map; its pixels must be class ids 0 to {len(CLASSES) - 1}, "
+                "as a paletted or gray PNG"
+            )
+        return labels.astype(np.uint8)

@@ -1,0 +1,67 @@
+"""ImageNet weights that a backbone may start from: known files only, by their checksum."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..errors import ModelError
+from ..weights import sha256_of
+
+
+@dataclass(frozen=True)
+class InitFile:
+    """A published ImageNet checkpoint: its usual name, its backbone and its SHA-256."""
+
+    name: str
+    backbone: str
+    sha256: str
+
+
+#: torchvision's own files; the end of a name is the start of its SHA-256.
+KNOWN = (
+    InitFile(
+        "mobilenet_v2-b0353104.pth",
+        "mobilenet_v2",
+        "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+    ),
+    InitFile(
+        "resnet18-f37072fd.pth",
+        "resnet18",
+        "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+    ),
+    InitFile(
+        "resnet50-0676ba61.pth",
+        "resnet50",
+        "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    ),
+)
+
+
+def load_backbone(backbone: nn.Module, name: str, path: Path) -> None:
+    """Fill a backbone from its ImageNet file; the classifier in it is left out.
+
+    Raises:
+        ModelError: the file is missing, is none of the known ones, or is of another backbone.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; initmodel/README.md says where to get it")
+    digest = sha256_of(path)
+    known = next((k for k in KNOWN if k.sha256 == digest), None)
+    if known is None:
+        raise ModelError(
+            f"{path}: SHA-256 {digest[:12]}… is of no known backbone; initmodel/README.md lists "
+            "the files that are"
+        )
+    if known.backbone != name:
+        raise ModelError(f"{path}: is {known.name}, for --backbone {known.backbone}, not {name}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as e:
+        raise ModelError(f"{path}: cannot be read as weights alone: {e}") from e
+    own = backbone.state_dict()
+    backbone.load_state_dict({key: value for key, value in state.items() if key in own})

@@ -1,0 +1,263 @@
+"""Train the segmentation network on a folder of labelled face crops."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import ModelError, UsageError
+from ..plugins.pspnet.network import PSPNet
+from .augment import IGNORE
+from .batches import Batches
+from .dataset import FaceDataset
+from .evaluate import predict_with_torch, score
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training run does; it is stored with the result."""
+
+    size: int = 384
+    batch: int = 8
+    lr: float = 2e-3
+    backbone_lr: float = 0.3  # as a share of lr
+    weight_decay: float = 0.02
+    warmup: int = 150
+    smoothing: float = 0.02
+    dice: float = 0.5
+    ema: float = 0.998
+    clip: float = 5.0
+    seed: int = 0
+    minutes: float | None = None
+    steps: int | None = None
+    compile: bool = False
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the budget that is used, 0 to 1."""
+        by_step = step / self.steps if self.steps else 0.0
+        by_time = seconds / (self.minutes * 60) if self.minutes else 0.0
+        return min(1.0, max(by_step, by_time))
+
+    def rate(self, step: int, progress: float) -> float:
+        """Learning rate as a share of ``lr``: linear warm-up, then a cosine to zero."""
+        return min(1.0, (step + 1) / self.warmup) * (0.5 + 0.5 * math.cos(math.pi * progress))
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Turn (N, H, W, 3) uint8 BGR into (N, 3, H, W) float32 RGB with ImageNet's mean and std."""
+    rgb = images.flip(-1).permute(0, 3, 1, 2).float() / 255
+    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
+    std = torch.tensor(STD).view(1, 3, 1, 1)
+    return ((rgb - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def loss_of(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Cross-entropy plus soft Dice over the classes present, at half the crop's resolution.
+
+    Args:
+        logits: (N, C, S/4, S/4).
+        labels: (N, S, S) int64, `IGNORE` where unknown.
+    """
+    labels = labels[:, ::2, ::2]
+    logits = F.interpolate(logits.float(), labels.shape[1:], mode="bilinear", align_corners=False)
+    entropy = F.cross_entropy(logits, labels, ignore_index=IGNORE, label_smoothing=recipe.smoothing)
+    known = (labels != IGNORE).unsqueeze(1)
+    share = logits.softmax(1) * known
+    truth = torch.zeros_like(share).scatter_(
+        1, labels.clamp_max(logits.shape[1] - 1).unsqueeze(1), 1
+    )
+    truth = truth * known
+    hit = (share * truth).sum((0, 2, 3))
+    size, total = truth.sum((0, 2, 3)), (share + truth).sum((0, 2, 3))
+    present = size > 0
+    dice = 1 - 2 * hit[present] / total[present].clamp_min(1)
+    return entropy + recipe.dice * dice.mean()
+
+
+class Average:
+    """Exponential moving average of a network's weights and batch statistics."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay, self.count = decay, 0
+        self.state = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move towards the network; faster in the first steps, when there is little to average."""
+        self.count += 1
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        for key, value in network.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.state[key].lerp_(value, 1 - decay)
+            else:
+                self.state[key].copy_(value)
+
+
+class Trainer:
+    """One run: resumes from ``FOLDER/checkpoint.pt`` when there is one of the same recipe.
+
+    Args:
+        network: the network, with its initial weights.
+        data: labelled crops to train on.
+        held_out: labelled crops to select by, or None.
+        recipe: what to do.
+        folder: where checkpoints and the log go.
+        say: called with a line of progress.
+    """
+
+    save_every = 240.0  # seconds
+    score_every = 900.0
+
+    def __init__(
+        self,
+        network: PSPNet,
+        data: FaceDataset,
+        held_out: FaceDataset | None,
+        recipe: Recipe,
+        folder: Path,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        if recipe.minutes is None and recipe.steps is None:
+            raise UsageError("training needs a budget: --minutes or --steps")
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.recipe, self.folder, self.say = recipe, folder, say
+        self.data, self.held_out = data, held_out
+        backbone = list(network.backbone.parameters())
+        known = {id(p) for p in backbone}
+        head = [p for p in network.parameters() if id(p) not in known]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": backbone, "share": recipe.backbone_lr},
+                {"params": head, "share": 1.0},
+            ],
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+        )
+        self.average = Average(network, recipe.ema)
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict[str, float]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self._resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def _resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        saved = torch.load(self.checkpoint, weights_only=True)
+        if saved["recipe"] != asdict(self.recipe) or saved["config"] != self.network.config:
+            raise ModelError(
+                f"{self.checkpoint}: is of another recipe; name another --work folder or remove it"
+            )
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.average.state, self.average.count = saved["average"], saved["step"]
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.history = saved["history"]
+        self.say(f"resumed at step {self.step}, {self.seconds / 60:.1f} minutes")
+
+    def save(self) -> None:
+        """Write the checkpoint beside its final name, then rename it over the old one."""
+        state: dict[str, Any] = {
+            "recipe": asdict(self.recipe),
+            "config": self.network.config,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        part = self.checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, self.checkpoint)
+        (self.folder / "history.json").write_text(json.dumps(self.history, indent=1))
+
+    def run(self) -> dict[str, Tensor]:
+        """Train until the budget is used; return the averaged weights."""
+        cv2.setNumThreads(1)  # OpenCV's threads and torch's would fight for the same cores
+        torch.manual_seed(self.recipe.seed + self.step)
+        self.network.train()
+        forward: Callable[[Tensor], Tensor] = (
+            torch.compile(self.network) if self.recipe.compile else self.network
+        )
+        batches = Batches(self.data, self.recipe.size, self.recipe.batch, self.recipe.seed)
+        saved = scored = told = time.monotonic()
+        recent: list[float] = []
+        for images, labels in batches.ahead(self.step):
+            progress = self.recipe.progress(self.step, self.seconds)
+            if progress >= 1:
+                break
+            start = time.monotonic()
+            recent.append(
+                self._train(forward, torch.from_numpy(images), torch.from_numpy(labels), progress)
+            )
+            now = time.monotonic()
+            self.seconds += now - start
+            if now - told > 30:
+                self._tell(recent, progress)
+                recent, told = [], now
+            if now - scored > self.score_every:
+                self._score()
+                scored = time.monotonic()
+            if now - saved > self.save_every:
+                self.save()
+                saved = now
+        self._score()
+        self.save()
+        return self.average.state
+
+    def _train(
+        self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, progress: float
+    ) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.lr * group["share"] * self.recipe.rate(self.step, progress)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = forward(normalise(images))
+        loss = loss_of(logits, labels.long(), self.recipe)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self.average.update(self.network)
+        self.step += 1
+        return float(loss.detach())
+
+    def _tell(self, recent: list[float], progress: float) -> None:
+        loss = sum(recent) / len(recent)
+        self.history.append({"step": self.step, "minutes": self.seconds / 60, "loss": loss})
+        speed = self.step * self.recipe.batch / self.seconds
+        left = self.seconds / 60 * (1 - progress) / max(progress, 1e-6)
+        self.say(
+            f"step {self.step}  loss {loss:.4f}  {speed:.1f} images/s  "
+            f"{100 * progress:.0f} %  {left:.0f} minutes left"
+        )
+
+    def _score(self) -> None:
+        if self.held_out is None:
+            return
+        network = PSPNet(**self.network.config)
+        network.load_state_dict(self.average.state)
+        predict = predict_with_torch(network, self.recipe.size)
+        summary = score(self.held_out, predict).summary()
+        mean, plain = summary["mean_f1"], summary["mean_f1_without_jewellery"]
+        self.history.append(
+            {"step": self.step, "minutes": self.seconds / 60, "mean_f1": float(str(mean))}
+        )
+        self.say(f"step {self.step}  mean F1 {mean} ({plain} without jewellery)")

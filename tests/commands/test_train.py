@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from facereg import parse
+from facereg.cli import main
+from facereg.weights import sha256_of
+from tests import clips
+from tests.training.conftest import dataset as dataset
+
+
+def train(dataset: Path, folder: Path, *more: str) -> int:
+    return main(
+        ["train", str(dataset), "-o", str(folder / "mine.safetensors"), "--steps", "2"]
+        + ["--batch", "2", "--size", "96", "--work", str(folder / "work"), *more]
+    )
+
+
+def test_training_writes_a_model_that_runs_with_a_measured_card(
+    dataset: Path, tmp_path: Path
+) -> None:
+    assert train(dataset, tmp_path) == 0
+    weights = tmp_path / "mine.safetensors"
+    card = json.loads((tmp_path / "mine.json").read_text())
+    assert card["sha256"] == sha256_of(weights)
+    assert card["metrics"]["images"] == 1
+    assert 0 <= card["metrics"]["mean_f1"] <= 1
+    assert card["command"].startswith("facereg ")
+    assert card["data"]["images"] == 5
+    assert (tmp_path / "mine.png").stat().st_size > 5000
+    result = parse(clips.astronaut(), segmenter=f"pspnet:weights={weights}")
+    assert len(result.faces) == 1
+
+
+def test_an_existing_model_is_not_overwritten(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"precious")
+    assert train(dataset, tmp_path) == 1
+    assert "exists; --overwrite replaces it" in capsys.readouterr().err
+    assert (tmp_path / "mine.safetensors").read_bytes() == b"precious"
+
+
+def test_a_size_that_the_pyramid_cannot_pool_is_refused(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(dataset, tmp_path, "--size", "100") == 1
+    assert "--size 100: must be a multiple of 96" in capsys.readouterr().err
+
+
+def test_export_writes_a_checked_onnx_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "base.onnx"
+    assert main(["export", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["equal"] > 0.999
+    assert found["crops"] >= 4
+    onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    assert [p.name for p in tmp_path.iterdir()] == ["base.onnx"]
+    assert main(["export", str(out)]) == 1
+    assert "exists" in capsys.readouterr().err

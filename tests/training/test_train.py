@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from facereg import ModelError, UsageError
+from facereg.plugins.pspnet.network import PSPNet
+from facereg.training.augment import IGNORE
+from facereg.training.card import new_card
+from facereg.training.dataset import FaceDataset
+from facereg.training.export import compare, export_onnx, quantize
+from facereg.training.init import load_backbone
+from facereg.training.train import Average, Recipe, Trainer, loss_of
+
+
+def small() -> PSPNet:
+    torch.manual_seed(0)
+    return PSPNet(pool=8, width=16, skip=8)
+
+
+def trainer(dataset: Path, folder: Path, steps: int, network: PSPNet | None = None) -> Trainer:
+    recipe = Recipe(size=96, batch=2, steps=steps, warmup=2, seed=5)
+    data = FaceDataset(dataset, "train")
+    return Trainer(network or small(), data, None, recipe, folder, say=lambda _: None)
+
+
+def test_training_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
+    run = trainer(dataset, tmp_path, 12)
+    before = {key: value.clone() for key, value in run.network.state_dict().items()}
+    losses = []
+    train = run._train
+    run._train = lambda *args: losses.append(train(*args)) or losses[-1]  # type: ignore[method-assign]
+    run.run()
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+    changed = [
+        key for key, value in run.network.state_dict().items() if (value != before[key]).any()
+    ]
+    assert "classify.weight" in changed
+    assert "backbone.features.0.0.weight" in changed
+
+
+def test_a_killed_run_resumes_where_its_checkpoint_is(dataset: Path, tmp_path: Path) -> None:
+    first = trainer(dataset, tmp_path, 4)
+    first.run()
+    assert first.step == 4
+    resumed = trainer(dataset, tmp_path, 4, network=PSPNet(pool=8, width=16, skip=8))
+    assert resumed.step == 4
+    for key, value in first.network.state_dict().items():
+        torch.testing.assert_close(resumed.network.state_dict()[key], value)
+    assert resumed.average.count == first.average.count
+
+
+def test_a_checkpoint_of_another_recipe_is_not_taken(dataset: Path, tmp_path: Path) -> None:
+    trainer(dataset, tmp_path, 2).run()
+    with pytest.raises(ModelError, match=r"checkpoint\.pt: is of another recipe"):
+        trainer(dataset, tmp_path, 3)
+
+
+def test_a_run_without_an_end_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--minutes or --steps"):
+        Trainer(small(), FaceDataset(dataset), None, Recipe(), tmp_path)
+
+
+def test_the_rate_warms_up_and_falls_to_zero() -> None:
+    recipe = Recipe(steps=100, warmup=10)
+    rates = [recipe.rate(step, recipe.progress(step, 0)) for step in range(101)]
+    assert rates[0] < rates[5] < rates[10]
+    assert max(rates) <= 1
+    assert rates[100] == pytest.approx(0)
+
+
+def test_the_loss_passes_over_unknown_pixels() -> None:
+    logits = torch.randn(1, 21, 24, 24, generator=torch.Generator().manual_seed(1))
+    labels = torch.ones(1, 96, 96, dtype=torch.int64)
+    labels[:, :, 48:] = IGNORE
+    changed = logits.clone()
+    changed[..., 14:] = 100.0  # only where nothing is known
+    recipe = Recipe(steps=1)
+    torch.testing.assert_close(loss_of(logits, labels, recipe), loss_of(changed, labels, recipe))
+
+
+def test_a_perfect_answer_costs_less() -> None:
+    labels = torch.ones(1, 96, 96, dtype=torch.int64)
+    right = torch.zeros(1, 21, 24, 24)
+    right[:, 1] = 20.0
+    recipe = Recipe(steps=1, smoothing=0.0)
+    assert loss_of(right, labels, recipe) < 1e-3
+    assert loss_of(right.roll(1, 1), labels, recipe) > 5
+
+
+def test_the_average_follows_slowly() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    network.weight.data.fill_(0)
+    average = Average(network, 0.9)
+    network.weight.data.fill_(1)
+    for _ in range(200):
+        average.update(network)
+    assert 0.9 < float(average.state["weight"]) <= 1.0
+
+
+def test_unknown_backbone_files_are_refused(tmp_path: Path) -> None:
+    network = small()
+    with pytest.raises(ModelError, match=r"no such file; initmodel/README\.md"):
+        load_backbone(network.backbone, "mobilenet_v2", tmp_path / "none.pth")
+    other = tmp_path / "other.pth"
+    torch.save({"features.0.0.weight": torch.zeros(1)}, other)
+    with pytest.raises(ModelError, match="is of no known backbone"):
+        load_backbone(network.backbone, "mobilenet_v2", other)
+
+
+def test_onnx_and_its_8_bit_twin_answer_as_torch_does(dataset: Path, tmp_path: Path) -> None:
+    network = small().eval()
+    data = FaceDataset(dataset)
+    crops = [np.ascontiguousarray(data.image(i)[:96, 40:136]) for i in range(6)]
+    card = new_card(network, 96)
+    path, fast = tmp_path / "a.onnx", tmp_path / "a.int8.onnx"
+    export_onnx(network, card, path)
+    exact = compare(network, card, path, crops)
+    assert exact.difference < 1e-3
+    assert exact.equal > 0.999
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"crops": np.stack(crops[:3])})[0].shape == (3, 21, 24, 24)
+    quantize(path, fast, crops)
+    assert fast.stat().st_size < 0.5 * path.stat().st_size
+    assert compare(network, card, fast, crops).equal > 0.7  # of an untrained network
+    assert not list(tmp_path.glob(".*"))
