@@ -37,9 +37,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add in (_run, _plugins, _info, _models, _evaluate, _train, _export, _bench, _doctor):
+    for add in (_run, _batch, _plugins, _info, _models, _evaluate, _train, _export, _bench):
         add(_Adder(commands))
-    for add in (_plot, _new_plugin, _completion):
+    for add in (_doctor, _plot, _new_plugin, _completion):
         add(_Adder(commands))
     return parser
 
@@ -149,6 +149,50 @@ def _processing(run: argparse.ArgumentParser) -> None:
     )
 
 
+def _batch(add: _Adder) -> None:
+    batch = add("batch", "run over many inputs, several at a time", plugins=True)
+    batch.add_argument(
+        "source", nargs="+", metavar="INPUT", help="a video file, or a folder of pictures"
+    )
+    _components(batch)
+    outputs = batch.add_argument_group("outputs")
+    outputs.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUTDIR",
+        help="the folder for NAME.mp4 of every video, and NAME/ of every folder of pictures",
+    )
+    outputs.add_argument("-m", "--masks", action="store_true", help="write NAME.masks/ too")
+    outputs.add_argument(
+        "--masks-format",
+        choices=("png", "npz", "ffv1"),
+        default="png",
+        help="how they hold label maps (default: %(default)s)",
+    )
+    outputs.add_argument("--stats", action="store_true", help="write NAME.csv too")
+    outputs.add_argument(
+        "--view",
+        default="overlay",
+        metavar="VIEW",
+        help="what pictures show, as for run (default: %(default)s)",
+    )
+    outputs.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what is there; what is complete, from the same source with the same options, "
+        "is passed over all the same",
+    )
+    _processing(batch)
+    batch.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="inputs at a time; they share the cores (default: half as many as there are cores)",
+    )
+    batch.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
+
+
 def _plugins(add: _Adder) -> None:
     plugins = add("plugins", "list every component, its options and where it is from", plugins=True)
     plugins.add_argument("name", nargs="?", metavar="NAME", help="tell all about this one")
@@ -190,6 +234,8 @@ def _train(add: _Adder) -> None:
         "-o", "--output", required=True, metavar="MODEL.safetensors", help="the model to write"
     )
     train.add_argument("--name", help="what its card calls it (default: the file's name)")
+    train.add_argument("--data-name", help="what the card calls the data (default: the folder's)")
+    train.add_argument("--data-terms", default="unknown", help="the data's licence, for the card")
     train.add_argument("--split", default="train", help="images to learn from (%(default)s)")
     train.add_argument("--val", default="val", help="images to select by (%(default)s)")
     train.add_argument(

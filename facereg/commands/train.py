@@ -5,52 +5,50 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, SinkError, UsageError
+
+if TYPE_CHECKING:
+    from ..plugins.pspnet.network import PSPNet
+    from ..training.dataset import FaceDataset
+    from ..training.train import Recipe
+
+#: Crops that the 8-bit twin's ranges are measured on.
+CALIBRATION = 100
+#: Mean F1 that the 8-bit twin may cost; a worse one is not kept.
+COST = 0.005
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     output = _output(args)
-    import torch
-
-    from ..plugins.pspnet.network import PSPNet
-    from ..training.card import new_card, write_card, write_weights
-    from ..training.dataset import FaceDataset
-    from ..training.init import load_backbone
-    from ..training.plots import plot_history
-    from ..training.train import Recipe, Trainer
-
     if args.size % 96:
         raise UsageError(f"--size {args.size}: must be a multiple of 96, as 288 or 384")
+    from ..training.card import new_card, write_card, write_weights
+    from ..training.dataset import FaceDataset
+    from ..training.plots import plot_history
+    from ..training.train import Trainer
+
     train = FaceDataset(args.dataset, args.split)
     held_out = FaceDataset(args.dataset, args.val) if args.val else None
-    torch.manual_seed(args.seed)
-    network = PSPNet(backbone=args.backbone, output_stride=args.output_stride)
-    if args.init:
-        load_backbone(network.backbone, args.backbone, Path(args.init))
-    if args.weights:
-        _load(network, Path(args.weights))
-    recipe = Recipe(
-        size=args.train_size or args.size,
-        batch=args.batch,
-        lr=args.lr,
-        seed=args.seed,
-        minutes=args.minutes,
-        steps=args.steps,
-        compile=args.compile,
-    )
-    trainer = Trainer(network, train, held_out, recipe, Path(args.work))
-    trainer.run()
-    network.load_state_dict(trainer.average.state)
+    network = _network(args)
+    trainer = Trainer(network, train, held_out, _recipe(args), Path(args.work))
+    network.load_state_dict(trainer.run())
     write_weights(network.state_dict(), output)
     card = new_card(network, args.size)
+    card["name"] = args.name or output.stem
     card["command"] = shlex.join(["facereg", *sys.argv[1:]])
-    card["data"] = {"folder": Path(args.dataset).name, "images": len(train), "licence": "unknown"}
+    card["data"] = {
+        "name": args.data_name or Path(args.dataset).resolve().name,
+        "terms": args.data_terms,
+        "images": len(train),
+    }
     if held_out is not None:
-        card["metrics"] = measure(network, card, held_out, args.val)
+        card["metrics"] = _measured(network, args.size, held_out, args.val)
+    _add_8_bit(network, card, train, held_out, output)
     write_card(card, output)
     plot_history(trainer.history, output.with_suffix(".png"))
     print(f"{output}: {card['parameters']:,} parameters; its card is {output.stem}.json")
@@ -68,18 +66,88 @@ def _output(args: argparse.Namespace) -> Path:
     return output
 
 
-def _load(network: Any, path: Path) -> None:
+def _network(args: argparse.Namespace) -> PSPNet:
+    """Make the network, from an ImageNet backbone, from a model, or from nothing."""
+    import safetensors
     import safetensors.torch
+    import torch
 
-    try:
-        network.load_state_dict(safetensors.torch.load_file(path))
-    except (OSError, RuntimeError) as e:
-        raise ModelError(f"{path}: does not fit the network: {' '.join(str(e).split())}") from e
+    from ..plugins.pspnet.network import BACKBONES, PSPNet
+    from ..training.init import load_backbone
+
+    if args.backbone not in BACKBONES:
+        raise UsageError(f"--backbone {args.backbone}: known are {', '.join(BACKBONES)}")
+    torch.manual_seed(args.seed)
+    network = PSPNet(backbone=args.backbone, output_stride=args.output_stride)
+    if args.init:
+        load_backbone(network.backbone, args.backbone, Path(args.init))
+    if args.weights:
+        try:
+            network.load_state_dict(safetensors.torch.load_file(args.weights))
+        except (OSError, RuntimeError, safetensors.SafetensorError) as e:
+            reason = " ".join(str(e).split())[:200]
+            raise ModelError(f"{args.weights}: does not fit the network: {reason}") from e
+    return network
 
 
-def measure(network: Any, card: dict[str, Any], data: Any, split: str) -> dict[str, Any]:
+def _recipe(args: argparse.Namespace) -> Recipe:
+    from ..training.train import Recipe
+
+    return Recipe(
+        size=args.train_size or args.size,
+        batch=args.batch,
+        lr=args.lr,
+        seed=args.seed,
+        minutes=args.minutes,
+        steps=args.steps,
+        compile=args.compile,
+    )
+
+
+def _measured(network: PSPNet, size: int, data: FaceDataset, split: str) -> dict[str, Any]:
     """Score a network as `facereg evaluate` does."""
     from ..training.evaluate import predict_with_torch, score
 
-    scores = score(data, predict_with_torch(network, card["input_size"])).summary()
+    scores = score(data, predict_with_torch(network, size)).summary()
     return {"split": split, "images": len(data), **scores}
+
+
+def _add_8_bit(
+    network: PSPNet,
+    card: dict[str, Any],
+    train: FaceDataset,
+    held_out: FaceDataset | None,
+    output: Path,
+) -> None:
+    """Write the 8-bit twin for ONNX Runtime beside the model, if it is nearly as good.
+
+    Its ranges are measured on training crops, and it is measured on the held-out ones; without any
+    there is no twin.
+    """
+    if held_out is None:
+        return
+    import cv2
+    import numpy as np
+
+    from ..training.evaluate import predict_with_onnx, score
+    from ..training.export import export_onnx, quantize
+
+    size = int(card["input_size"])
+    step = max(1, len(train) // CALIBRATION)
+    crops = [
+        np.asarray(cv2.resize(train.image(i), (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+        for i in range(0, len(train), step)
+    ]
+    twin = output.with_name(f"{output.stem}.int8.onnx")
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
+        exact, fast = Path(folder) / "exact.onnx", Path(folder) / twin.name
+        export_onnx(network, card, exact)
+        quantize(exact, fast, crops)
+        scores = score(held_out, predict_with_onnx(fast, size)).summary()
+        cost = float(card["metrics"]["mean_f1"]) - float(str(scores["mean_f1"]))
+        if cost > COST:
+            print(f"{twin.name}: not kept: 8 bits cost {cost:.4f} mean F1")
+            return
+        fast.replace(twin)
+    card["files"] = {twin.name: ""}
+    card["metrics"]["int8"] = scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,20 +33,36 @@ def score(data: FaceDataset, predict: Predict) -> Confusion:
     return confusion
 
 
+def predict_with_onnx(path: Path, size: int) -> Predict:
+    """Make a `Predict` of an exported network on square inputs of ``size`` pixels."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def predict(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+        crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+        logits = session.run(None, {"crops": crop[None]})[0][0]
+        planes = [cv2.resize(plane, (shape[1], shape[0])) for plane in logits]
+        return np.asarray(np.argmax(planes, 0), np.uint8)
+
+    return predict
+
+
 def predict_with_torch(network: object, size: int) -> Predict:
     """Make a `Predict` of a torch network on square inputs of ``size`` pixels."""
     import torch
     import torch.nn.functional as F
 
-    from .train import normalise
+    from ..plugins.pspnet.network import Deployed
+    from .init import MEAN, STD
 
     assert isinstance(network, torch.nn.Module)
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    deployed = Deployed(network, MEAN, STD).eval()
 
     @torch.inference_mode()
     def predict(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
         crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-        logits = network(normalise(torch.from_numpy(crop)[None]))
+        logits = deployed(torch.from_numpy(crop)[None])
         logits = F.interpolate(logits, shape, mode="bilinear", align_corners=False)
         return np.asarray(logits.argmax(1)[0].numpy(), np.uint8)
 

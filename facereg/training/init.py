@@ -12,6 +12,10 @@ from torch import nn
 from ..errors import ModelError
 from ..weights import sha256_of
 
+#: Mean and deviation of ImageNet's pixels, RGB, 0 to 1, with which all these files were trained.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
 
 @dataclass(frozen=True)
 class InitFile:

@@ -22,9 +22,7 @@ from .augment import IGNORE
 from .batches import Batches
 from .dataset import FaceDataset
 from .evaluate import predict_with_torch, score
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from .init import MEAN, STD
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from facereg.cli import main
-from tests.training.conftest import dataset as dataset
 
 
 def test_a_model_that_made_the_labels_is_all_right(

@@ -10,27 +10,29 @@ from facereg import parse
 from facereg.cli import main
 from facereg.weights import sha256_of
 from tests import clips
-from tests.training.conftest import dataset as dataset
 
 
 def train(dataset: Path, folder: Path, *more: str) -> int:
     return main(
-        ["train", str(dataset), "-o", str(folder / "mine.safetensors"), "--steps", "2"]
-        + ["--batch", "2", "--size", "96", "--work", str(folder / "work"), *more]
+        [
+            *("train", str(dataset), "-o", str(folder / "mine.safetensors"), "--steps", "2"),
+            *("--batch", "2", "--size", "96", "--work", str(folder / "work"), *more),
+        ]
     )
 
 
 def test_training_writes_a_model_that_runs_with_a_measured_card(
     dataset: Path, tmp_path: Path
 ) -> None:
-    assert train(dataset, tmp_path) == 0
+    assert train(dataset, tmp_path, "--data-terms", "CC0") == 0
     weights = tmp_path / "mine.safetensors"
     card = json.loads((tmp_path / "mine.json").read_text())
     assert card["sha256"] == sha256_of(weights)
     assert card["metrics"]["images"] == 1
     assert 0 <= card["metrics"]["mean_f1"] <= 1
     assert card["command"].startswith("facereg ")
-    assert card["data"]["images"] == 5
+    assert card["data"] == {"name": dataset.name, "terms": "CC0", "images": 5}
+    assert set(card["files"]) <= {"mine.int8.onnx"}
     assert (tmp_path / "mine.png").stat().st_size > 5000
     result = parse(clips.astronaut(), segmenter=f"pspnet:weights={weights}")
     assert len(result.faces) == 1

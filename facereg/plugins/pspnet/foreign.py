@@ -42,7 +42,7 @@ UPSTREAM_CLASSES = (
 )
 UPSTREAM_SIZE = 240
 AUTHOR_SIZE = 473  # as the author's configurations train
-AUTHOR_SCALE = 1.7
+AUTHOR_SCALE = 1.85
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

@@ -117,7 +117,7 @@ def test_leaving_out_hopeless_classes_changes_no_label(degrees: float) -> None:
     matrix = crop_matrix(Detection(Box(*clips.FACE), 1.0, marks), 1.7, 384)
     engine = build_engine(find_model("base"), 384, Compute())
     logits = engine.logits(cut(clips.astronaut(), matrix, 384)[None])[0]
-    box, quick = paste(logits, matrix, 384, (512, 512))
+    _, quick = paste(logits, matrix, 384, (512, 512))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crops, "CHANCE", 1e9)
         _, full = paste(logits, matrix, 384, (512, 512))

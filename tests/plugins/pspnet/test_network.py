@@ -27,7 +27,7 @@ def torchvision_models() -> ModuleType:
     """Import torchvision's models, also where its operators were built for another torch."""
     while True:
         try:
-            import torchvision.models as models
+            from torchvision import models
         except RuntimeError as e:
             missing = re.fullmatch(r"operator (torchvision::\w+) does not exist", str(e))
             if missing is None:
@@ -64,7 +64,8 @@ def test_an_unknown_backbone_names_those_there_are() -> None:
 
 
 def test_the_deployed_network_normalises_as_training_does() -> None:
-    from facereg.training.train import MEAN, STD, normalise
+    from facereg.training.init import MEAN, STD
+    from facereg.training.train import normalise
 
     network = PSPNet().eval()
     crops = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
