@@ -1,0 +1,137 @@
+"""``facereg plot``: the areas of regions over time, from what ``run --stats`` wrote."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SinkError, SourceError, UsageError
+from ..regions import CLASSES, IDS, class_ids
+from ..sinks import target
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Regions that are drawn where none are named, and faces that are drawn.
+REGIONS, FACES = 6, 8
+
+#: Endings of pictures that matplotlib writes.
+ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
+
+#: A line breaks where a face was gone for so many frames.
+GONE = 3
+
+#: What is kept of a face: (n,) seconds, and (n, 21) pixels of each class.
+Series = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the plot. Returns the exit code."""
+    out = Path(args.output)
+    target.check_file(out, ENDINGS, args.overwrite)
+    faces = read(Path(args.stats))
+    regions = args.regions or _largest(faces)
+    part = target.temporary(out)
+    try:
+        draw(faces, regions, part)
+    except BaseException as e:
+        target.discard(part)
+        if isinstance(e, OSError):
+            raise SinkError(f"{out}: {e.strerror or e}") from e
+        raise
+    target.commit(part, out, args.overwrite)
+    return 0
+
+
+def read(path: Path) -> dict[int, Series]:
+    """Read the areas in a .csv or .jsonl of figures, by face.
+
+    Raises:
+        SourceError: it cannot be read, or it is no such file.
+    """
+    rows = _json_rows if path.suffix.lower() == ".jsonl" else _csv_rows
+    found: dict[int, tuple[list[float], list[list[int]]]] = defaultdict(lambda: ([], []))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for face, time, areas in rows(file):
+                found[face][0].append(time)
+                found[face][1].append(areas)
+    except OSError as e:
+        raise SourceError(f"{path}: {e.strerror or e}") from e
+    except (ValueError, KeyError, TypeError) as e:
+        raise SourceError(f"{path}: not a file that 'facereg run --stats' wrote: {e}") from e
+    if not found:
+        raise SourceError(f"{path}: there is no face in it")
+    return {face: (np.array(t), np.array(a)) for face, (t, a) in sorted(found.items())}
+
+
+def draw(faces: dict[int, Series], regions: Sequence[str], out: Path) -> None:
+    """Draw one panel a face, one line a region.
+
+    Raises:
+        UsageError: an unknown region, or matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError("plots need matplotlib: pip install 'facereg[plot]'") from None
+    columns = {name: list(class_ids([name])) for name in regions}
+    shown = sorted(faces, key=lambda face: -len(faces[face][0]))[:FACES]
+    figure = Figure(figsize=(9, 1 + 2.6 * len(shown)), layout="constrained")
+    panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    for face, panel in zip(sorted(shown), panels, strict=True):
+        _panel(panel, faces[face], columns)
+        panel.set_title(f"face {face}", loc="left", fontsize=10)
+    panels[-1].set_xlabel("time in seconds")
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside upper center", ncols=min(6, len(names)), fontsize=9)
+    if len(faces) > len(shown):
+        note = f"time in seconds ({len(faces) - len(shown)} more faces were seen more briefly)"
+        panels[-1].set_xlabel(note)
+    figure.savefig(out, dpi=120)
+
+
+def _panel(panel: Axes, series: Series, columns: dict[str, list[int]]) -> None:
+    times, areas = series
+    step = np.median(np.diff(times)) if len(times) > 1 else 0.0
+    breaks = np.flatnonzero(np.diff(times) > GONE * step) + 1
+    mark = "." if len(times) == 1 else ""
+    for name, ids in columns.items():
+        line = areas[:, ids].sum(axis=1).astype(float)
+        panel.plot(
+            np.insert(times, breaks, times[breaks]), np.insert(line, breaks, np.nan),
+            marker=mark, linewidth=1.3, label=name,
+        )  # fmt: skip
+    panel.set_ylabel("area in pixels")
+    panel.set_ylim(bottom=0)
+    panel.grid(alpha=0.3)
+
+
+def _largest(faces: dict[int, Series]) -> list[str]:
+    """Name the classes that cover most, the largest first."""
+    total = sum(areas.sum(axis=0) for _, areas in faces.values())
+    return [CLASSES[i] for i in np.argsort(-np.asarray(total))[:REGIONS] if np.asarray(total)[i]]
+
+
+def _csv_rows(file: Any) -> Iterator[tuple[int, float, list[int]]]:
+    reader = csv.DictReader(file)
+    columns = [f"{name}_area" for name in CLASSES[1:]]
+    for row in reader:
+        yield int(row["face_id"]), float(row["time"]), [0, *(int(row[c]) for c in columns)]
+
+
+def _json_rows(file: Any) -> Iterator[tuple[int, float, list[int]]]:
+    for text in file:
+        row = json.loads(text)
+        areas = [0] * len(CLASSES)
+        for name, figures in row["regions"].items():
+            areas[IDS[name]] = int(figures["area"])
+        yield int(row["face_id"]), float(row["time"]), areas

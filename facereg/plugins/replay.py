@@ -1,0 +1,164 @@
+"""Play a mask dump: its faces as a detector, its regions as a segmenter, without any model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..api import Detector, Segmenter
+from ..errors import SourceError
+from ..hookspecs import hookimpl
+from ..sinks.dumps.dump import MaskDump
+from ..sinks.dumps.files import Line
+from ..types import Box, Detection, Frame, Labels, RegionMasks
+
+
+class ReplayDetector(Detector):
+    """Finds the faces that a dump has for each frame: ``-d replay:MASKDIR``.
+
+    Each detection's ``track`` is the face's id in the dump.
+    """
+
+    name = "replay"
+
+    #: Who is who is known: no tracker is needed, and none may move the boxes.
+    tracks: ClassVar[bool] = True
+
+    def __init__(self, *, path: Path) -> None:
+        """Open a dump.
+
+        Raises:
+            SourceError: it is none, or it is damaged.
+        """
+        self._dump = MaskDump(path)
+
+    def detect(self, frame: Frame) -> Sequence[Detection]:
+        """Look a frame's faces up.
+
+        Raises:
+            SourceError: the dump has no such frame.
+        """
+        return [
+            Detection(Box(*face["box"]), float(face["score"]), None, face["id"])
+            for face in _line(self._dump, frame)["faces"]
+        ]
+
+    def close(self) -> None:
+        self._dump.close()
+
+
+class ReplaySegmenter(Segmenter):
+    """Gives the regions that a dump has for each frame: ``-s replay:MASKDIR``.
+
+    The whole frame's label map comes out as it is in the dump. Which face a pixel belongs to is
+    known in a dump with ``instances=yes``, and else taken from the boxes.
+    """
+
+    name = "replay"
+
+    def __init__(self, *, path: Path) -> None:
+        """Open a dump.
+
+        Raises:
+            SourceError: it is none, or it is damaged.
+        """
+        self._dump = MaskDump(path)
+
+    def segment(self, frame: Frame, detections: Sequence[Detection]) -> Sequence[RegionMasks]:
+        """Look a frame's regions up.
+
+        Raises:
+            SourceError: the dump has no such frame, or its map has another size or is damaged.
+        """
+        faces = _line(self._dump, frame)["faces"]
+        labels = self._dump[frame.index]
+        if labels.shape != frame.image.shape[:2]:
+            raise SourceError(
+                f"{self._dump.path} was made from frames of {labels.shape[1]}x{labels.shape[0]}, "
+                f"and frame {frame.index} is {frame.width}x{frame.height}: another source?"
+            )
+        owners = self._owners(frame.index, labels, faces) if len(faces) > 1 else None
+        return [_cut(labels, owners, faces, self._find(frame, d, faces)) for d in detections]
+
+    def describe(self) -> dict[str, str]:
+        """Name the model that the dump was made with."""
+        model = self._dump.manifest.get("model")
+        return {str(k): str(v) for k, v in model.items()} if isinstance(model, dict) else {}
+
+    def close(self) -> None:
+        self._dump.close()
+
+    def _find(self, frame: Frame, detection: Detection, faces: list[Line]) -> int:
+        """Say which of the dump's faces a detection is."""
+        overlaps = [detection.box.iou(Box(*face["box"])) for face in faces]
+        if not any(overlaps):
+            raise SourceError(
+                f"{self._dump.path} has no face at {tuple(detection.box)} in frame {frame.index}: "
+                f"detect with -d replay:{self._dump.path}, too"
+            )
+        return overlaps.index(max(overlaps))
+
+    def _owners(self, index: int, labels: Labels, faces: list[Line]) -> NDArray[np.int32]:
+        """Say which of the faces each pixel belongs to, by its number; -1: none."""
+        owners = np.full(labels.shape, -1, np.int32)
+        if self._dump.manifest.get("instances"):
+            ids = self._dump.instances(index)
+            for i, face in enumerate(faces):
+                owners[ids == face["id"]] = i
+            return owners
+        nearest = np.full(labels.shape, np.inf, np.float32)
+        for i, face in enumerate(faces):
+            part, reach = nearest[_crop(face).slices], _reach(face)
+            nearer = reach < part
+            owners[_crop(face).slices][nearer] = i
+            np.minimum(part, reach, out=part)
+        return owners
+
+
+def _reach(face: Line) -> NDArray[np.float32]:
+    """Say how many times a face's box must grow to hold each pixel of its crop, (h, w)."""
+    box, crop = Box(*face["box"]), _crop(face)
+    across = np.abs(np.arange(crop.x0, crop.x1) - (box.x0 + box.x1) / 2) / max(1, box.width)
+    down = np.abs(np.arange(crop.y0, crop.y1) - (box.y0 + box.y1) / 2) / max(1, box.height)
+    reach: NDArray[np.float32]
+    reach = np.maximum(across.astype(np.float32)[None], down.astype(np.float32)[:, None])
+    return reach
+
+
+def _crop(face: Line) -> Box:
+    """Find the part of the frame that a face's regions are in; empty where it was not parsed."""
+    return Box(*face.get("crop", (0, 0, 0, 0)))
+
+
+def _line(dump: MaskDump, frame: Frame) -> Line:
+    try:
+        return dump.line(frame.index)
+    except IndexError as e:
+        raise SourceError(f"{e}: it was made from another part of the source, or another") from None
+
+
+def _cut(
+    labels: Labels, owners: NDArray[np.int32] | None, faces: list[Line], number: int
+) -> RegionMasks:
+    """Cut one face's regions out of the frame's map; without owners all are its own."""
+    crop = _crop(faces[number])
+    own = labels[crop.slices]
+    if owners is not None:
+        own = np.where(owners[crop.slices] == number, own, np.uint8(0))
+    return RegionMasks(crop, np.ascontiguousarray(own))
+
+
+@hookimpl
+def register_detectors() -> tuple[type[Detector], ...]:
+    """Register the detector."""
+    return (ReplayDetector,)
+
+
+@hookimpl
+def register_segmenters() -> tuple[type[Segmenter], ...]:
+    """Register the segmenter."""
+    return (ReplaySegmenter,)

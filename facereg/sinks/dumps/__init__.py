@@ -1,0 +1,1 @@
+"""How label maps are kept: the containers, the dump that reads them back, resuming, COCO."""

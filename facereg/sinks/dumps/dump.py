@@ -1,0 +1,211 @@
+"""Read a mask dump back: its lines, and any frame's label map."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import SourceError
+from ...types import Labels
+from .files import Line
+from .maps import READERS
+
+log = logging.getLogger(__name__)
+
+MANIFEST, LINES = "manifest.json", "frames.jsonl"
+
+#: Version of the folder's format, and the word by which a manifest is known.
+FORMAT_VERSION = 1
+
+
+class MaskDump:
+    """A mask dump, open for reading.
+
+    ``dump[i]`` is the label map of the source's frame ``i``, (H, W) uint8 class ids; iterating
+    gives the maps of all its frames in order, as ``dump.frames`` gives their lines.
+
+    Attributes:
+        path: the folder.
+        manifest: what ``manifest.json`` says.
+        frames: the lines of ``frames.jsonl``, parsed when they are asked for.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a dump.
+
+        Raises:
+            SourceError: it is none, or it is damaged.
+        """
+        self.path = Path(path)
+        self.manifest = read_manifest(self.path)
+        self.frames = Lines(self.path / LINES, torn=not self.complete)
+        self._positions = {line["index"]: i for i, line in enumerate(self.frames)}
+        expected = self.manifest.get("frames")
+        if self.complete and expected != len(self.frames):
+            raise SourceError(
+                f"{self.path}: {MANIFEST} tells of {expected} frames, {LINES} of {len(self.frames)}"
+            )
+        if not self.complete:
+            log.warning(
+                "%s was not finished: it has %d frames; run again with --resume to complete it",
+                self.path,
+                len(self.frames),
+            )
+        self._maps = READERS[self.manifest["format"]](self.path, self.manifest)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run that wrote it came to its end."""
+        return bool(self.manifest.get("complete"))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[Labels]:
+        for line in self.frames:
+            yield self[line["index"]]
+
+    def __contains__(self, index: object) -> bool:
+        return index in self._positions
+
+    def __getitem__(self, index: int) -> Labels:
+        """Read the label map of a frame, (H, W) uint8, by its index in the source.
+
+        Raises:
+            IndexError: there is no such frame.
+            SourceError: the map is missing or damaged.
+        """
+        return self._read(index, instances=False).astype(np.uint8, copy=False)
+
+    def instances(self, index: int) -> NDArray[np.int32]:
+        """Read whose each pixel is, (H, W) int32 face ids, -1 where it is nobody's.
+
+        Raises:
+            IndexError: there is no such frame.
+            SourceError: the map is missing or damaged, or the dump has none.
+        """
+        if not self.manifest.get("instances"):
+            raise SourceError(f"{self.path} has no face ids; dump with --sink masks:instances=yes")
+        ids = self._read(index, instances=True).astype(np.int32)
+        return np.where(ids == 0, np.int32(-1), ids)
+
+    def line(self, index: int) -> Line:
+        """Find the line of a frame by its index in the source.
+
+        Raises:
+            IndexError: there is no such frame.
+        """
+        return self.frames[self._position(index)]
+
+    def to_coco(self, path: str | Path) -> None:
+        """Write every region as a COCO annotation; see `facereg.sinks.dumps.coco.export`."""
+        from .coco import export
+
+        export(self, Path(path))
+
+    def close(self) -> None:
+        """Release everything; reading goes on to work, from the start."""
+        self._maps.close()
+
+    def __enter__(self) -> MaskDump:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+    def _position(self, index: int) -> int:
+        try:
+            return self._positions[index]
+        except KeyError:
+            known = f"{min(self._positions)} to {max(self._positions)}" if len(self) else "none"
+            raise IndexError(f"{self.path} has no frame {index}; it has {known}") from None
+
+    def _read(self, index: int, *, instances: bool) -> NDArray[Any]:
+        position = self._position(index)
+        try:
+            return self._maps.read(position, self.frames[position], instances)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
+            name = self.frames[position].get("file")
+            raise SourceError(f"{self.path / str(name)}, frame {index}: damaged: {e}") from e
+
+
+class Lines(Sequence[Line]):
+    """The lines of ``frames.jsonl``, kept as text.
+
+    Args:
+        path: the file.
+        torn: whether a damaged last line is left out, instead of an error.
+    """
+
+    def __init__(self, path: Path, *, torn: bool) -> None:
+        try:
+            text = path.read_bytes()
+        except OSError as e:
+            raise SourceError(f"{path}: {e.strerror or e}") from e
+        self._rows = text.split(b"\n")
+        if self._rows.pop() and not torn:
+            raise SourceError(f"{path}: its last line is cut off")
+        last = -1
+        for number, row in enumerate(self._rows, start=1):
+            line = parse_line(row)
+            if line is None or line["index"] <= last:
+                raise SourceError(f"{path}, line {number}: damaged")
+            last = line["index"]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, position: int) -> Line: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Line]: ...
+    def __getitem__(self, position: int | slice) -> Line | list[Line]:
+        if isinstance(position, slice):
+            return [json.loads(row) for row in self._rows[position]]
+        line: Line = json.loads(self._rows[position])
+        return line
+
+
+def parse_line(row: bytes) -> Line | None:
+    """Parse a line of ``frames.jsonl``; None where it is damaged."""
+    try:
+        line = json.loads(row)
+    except ValueError:
+        return None
+    fields: dict[str, type | tuple[type, ...]]
+    fields = {"index": int, "time": (int, float), "file": str, "faces": list}
+    whole = isinstance(line, dict) and all(isinstance(line.get(k), t) for k, t in fields.items())
+    return line if whole else None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check a dump's ``manifest.json``.
+
+    Raises:
+        SourceError: there is none, or it is damaged or of a later version.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        problem = f"has no {MANIFEST}" if folder.is_dir() else "does not exist"
+        raise SourceError(f"{folder} is not a mask dump: it {problem}") from None
+    except (OSError, ValueError) as e:
+        raise SourceError(f"{path}: damaged: {e}") from e
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if not isinstance(version, int) or manifest.get("format") not in READERS:
+        raise SourceError(f"{path}: not a manifest of a mask dump")
+    if version > FORMAT_VERSION:
+        raise SourceError(f"{path}: format {version} is newer than this facereg, which reads 1")
+    return dict(manifest)

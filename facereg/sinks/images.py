@@ -1,0 +1,100 @@
+"""Write a view of every frame as a picture of its own, named as the source names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..api import Sink
+from ..errors import SinkError, UsageError
+from ..hookspecs import hookimpl
+from ..types import Frame, FrameResult, Image, SourceInfo
+from . import target
+from .dumps.files import replace
+
+#: Endings that are written as JPEG and as PNG; a picture of any other kind becomes a PNG.
+JPEG, PNG = (".jpg", ".jpeg", ".jpe", ".jfif"), ".png"
+
+
+class ImagesSink(Sink):
+    """Writes a folder of pictures.
+
+    The pixels are upright as the frames are, and no EXIF data is written, so that no program
+    turns them again.
+    """
+
+    name = "images"
+
+    def __init__(
+        self, *, path: Path, view: str = "overlay", quality: int = 95, overwrite: bool = False
+    ) -> None:
+        """Name the folder.
+
+        Args:
+            path: the folder; it is made, in a folder that exists.
+            view: the picture, as ``--view`` takes it.
+            quality: of a JPEG, 1 to 100.
+            overwrite: whether to write into a folder that is not empty, over files of the same
+                name.
+
+        Raises:
+            UsageError: an unknown view, or a quality out of range.
+        """
+        from ..drawing import view as find_view
+
+        if not 1 <= quality <= 100:
+            raise UsageError(f"sink images: quality={quality}: must be 1 to 100")
+        self.path, self._overwrite, self._quality = path, overwrite, quality
+        self._draw: Callable[[FrameResult], Image] = find_view(view)
+        self.report: dict[str, object] = {}
+        self._written: set[str] = set()
+
+    def open(self, info: SourceInfo) -> None:
+        """Make the folder."""
+        target.check_parent(self.path)
+        if self.path.exists() and not self.path.is_dir():
+            raise SinkError(f"{self.path} is a file; name a folder")
+        try:
+            self.path.mkdir(exist_ok=True)
+            empty = not any(self.path.iterdir())
+        except OSError as e:
+            raise SinkError(f"{self.path}: {e.strerror or e}") from e
+        if not empty and not self._overwrite:
+            raise SinkError(f"{self.path} is not empty; --overwrite replaces equal names")
+
+    def write(self, result: FrameResult) -> None:
+        """Write one picture."""
+        name = file_name(result.frame)
+        if name.casefold() in self._written:
+            raise SinkError(
+                f"{self.path}: a second picture of the name {name}; run folder by folder"
+            )
+        self._written.add(name.casefold())
+        replace(self.path / name, self._encode(self._draw(result), Path(name).suffix))
+
+    def close(self) -> None:
+        """Say what was written."""
+        if self._written:
+            self.outputs = (str(self.path),)
+            self.report = {"path": str(self.path), "frames": len(self._written)}
+
+    def _encode(self, picture: Image, suffix: str) -> bytes:
+        import cv2
+
+        options = [cv2.IMWRITE_JPEG_QUALITY, self._quality] if suffix.lower() in JPEG else []
+        done, data = cv2.imencode(PNG if suffix.lower() == PNG else ".jpg", picture, options)
+        if not done:
+            raise SinkError(f"{self.path}: OpenCV cannot write a {suffix} of {picture.shape}")
+        return data.tobytes()
+
+
+def file_name(frame: Frame) -> str:
+    """Name a frame's picture: as its source did where that is a JPEG or PNG."""
+    name = frame.name or f"{frame.index:06d}{PNG}"
+    return name if Path(name).suffix.lower() in (*JPEG, PNG) else f"{name}{PNG}"
+
+
+@hookimpl
+def register_sinks() -> tuple[type[Sink], ...]:
+    """Register the sink."""
+    return (ImagesSink,)

@@ -1,0 +1,253 @@
+"""Write what was found as data: a label map a frame, and a line about its faces."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..api import Sink
+from ..errors import SinkError, UsageError
+from ..hookspecs import hookimpl
+from ..regions import CLASSES, COLORS
+from ..types import Face, FrameResult, SourceInfo
+from . import target
+from .dumps import resume as resuming
+from .dumps.dump import FORMAT_VERSION, LINES, MANIFEST, MaskDump
+from .dumps.files import (
+    Format,
+    Instances,
+    Line,
+    NpzWriter,
+    PngWriter,
+    VideoWriter,
+    Writer,
+    replace,
+)
+from .video.grid import recording_rate
+
+
+def open_masks(path: str | Path) -> MaskDump:
+    """Open a mask dump for reading: its maps by frame, its lines, its manifest.
+
+    Raises:
+        SourceError: the folder is no mask dump, or it is damaged.
+    """
+    return MaskDump(path)
+
+
+class MasksSink(Sink):
+    """Writes a folder of label maps, with a manifest and a line a frame."""
+
+    name = "masks"
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        format: Format = "png",  # noqa: A002  (the option's name)
+        instances: bool = False,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """Name the folder.
+
+        Args:
+            path: the folder; it is made, in a folder that exists.
+            format: png, a file a frame; npz, compressed chunks; ffv1, one lossless video.
+            instances: whether to write whose each pixel is, too.
+            resume: whether to go on with a dump that is there.
+            overwrite: whether a dump that is there is replaced.
+        """
+        if resume and overwrite:
+            raise UsageError(f"{path}: resume goes on and overwrite starts again; choose one")
+        self.path, self._format, self._instances = path, format, instances
+        self._resume, self._overwrite = resume, overwrite
+        #: Frames that a resumed dump had already, by index; they are not written again.
+        self.done: frozenset[int] = frozenset()
+        self.report: dict[str, object] = {}
+        self._lines: io.FileIO | None = None
+        self._failed = False
+        self._count = 0
+
+    def open(self, info: SourceInfo) -> None:
+        """Make the folder, or see how far it got."""
+        if self._format == "ffv1" and info.sizes_vary is not None:
+            name, width, height = info.sizes_vary
+            raise SinkError(
+                f"{self.path}: {name} is {width}x{height} and the first image is "
+                f"{info.width}x{info.height}; format=png takes mixed sizes"
+            )
+        self._info = info
+        self._manifest = self._describe(info)
+        try:
+            kept = self._enter_folder()
+            replace(self.path / MANIFEST, _json(self._manifest))
+            self._writer = self._make_writer()
+            if kept and self._format == "ffv1":
+                self._copy_back(kept)
+            self._lines = io.FileIO(self.path / LINES, "ab")
+        except OSError as e:
+            raise SinkError(f"{self.path}: {e.strerror or e}") from e
+        self.done, self._count = frozenset(line["index"] for line in kept), len(kept)
+
+    def write(self, result: FrameResult) -> None:
+        """Write one frame's maps, then its line."""
+        frame = result.frame
+        if self._failed or frame.index in self.done:
+            return
+        labels, size = result.labels(), (self._info.height, self._info.width)
+        self._failed = True  # until it has worked
+        if self._format == "ffv1" and labels.shape != size:
+            raise SinkError(
+                f"{self.path}: frame {frame.index} is {frame.width}x{frame.height}, not the "
+                f"source's {size[1]}x{size[0]}; format=png takes mixed sizes"
+            )
+        owners = self._owners(result) if self._instances else None
+        self._append(self._writer.add(describe(result), labels, owners))
+        self._failed = False
+
+    def close(self) -> None:
+        """Write what is left, and say in the manifest that the dump is complete."""
+        if self._lines is None:
+            return
+        try:
+            if self._failed:
+                self._writer.abandon()
+                return
+            self._append(self._writer.close())
+            done = {**self._manifest, "frames": self._count, "complete": True}
+            replace(self.path / MANIFEST, _json(done))
+            target.discard(*self.path.glob(".*.mkv.old"))
+        finally:
+            self._lines.close()
+        self.outputs = (str(self.path),)
+        self.report = {
+            "path": str(self.path),
+            "format": self._format,
+            "frames": self._count,
+            "resumed": len(self.done),
+        }
+
+    def _enter_folder(self) -> list[Line]:
+        """Make the folder, or clear or repair the dump in it; return the lines that it keeps."""
+        target.check_parent(self.path)
+        if self.path.exists() and not self.path.is_dir():
+            raise SinkError(f"{self.path} is a file; name a folder")
+        self.path.mkdir(exist_ok=True)
+        if not any(self.path.iterdir()):
+            return []
+        if self._resume:
+            return resuming.repair(self.path, self._manifest)
+        if not self._overwrite:
+            raise SinkError(f"{self.path} is not empty; --overwrite replaces a dump in it")
+        resuming.clear(self.path)
+        return []
+
+    def _copy_back(self, kept: list[Line]) -> None:
+        try:
+            resuming.copy_back(self.path, self._manifest, kept, self._writer)
+        except BaseException:
+            self._writer.abandon()  # a sink that did not open is not closed
+            raise
+
+    def _make_writer(self) -> Writer:
+        if self._format == "ffv1":
+            return VideoWriter(self.path, Fraction(str(self._manifest["rate"])))
+        return NpzWriter(self.path) if self._format == "npz" else PngWriter(self.path)
+
+    def _describe(self, info: SourceInfo) -> dict[str, object]:
+        """Make the manifest, as it is while the run goes on."""
+        fps = None if info.fps is None else f"{info.fps.numerator}/{info.fps.denominator}"
+        rate = min(recording_rate(info), Fraction(240))
+        return {
+            "format_version": FORMAT_VERSION,
+            "facereg_version": __version__,
+            "source": {
+                "name": info.name,
+                "width": info.width,
+                "height": info.height,
+                "fps": fps,
+                "frame_count": info.frame_count,
+            },
+            "classes": [
+                {"id": i, "name": name, "color": list(COLORS[i])} for i, name in enumerate(CLASSES)
+            ],
+            "detector": self.provenance.get("detector"),
+            "segmenter": self.provenance.get("segmenter"),
+            "model": _plain(self.provenance.get("model")),
+            "format": self._format,
+            "instances": self._instances,
+            **({"rate": f"{rate.numerator}/{rate.denominator}"} if self._format == "ffv1" else {}),
+            "complete": False,
+        }
+
+    def _owners(self, result: FrameResult) -> Instances:
+        """Write face ids as they are stored: 0 where a pixel is nobody's."""
+        for face in result.faces:
+            if not 1 <= face.id <= 65535:
+                raise SinkError(f"{self.path}: face id {face.id} is not within 1 to 65535")
+        owners = result.instances()
+        owners[owners < 0] = 0
+        return owners.astype(np.uint16)
+
+    def _append(self, lines: list[Line]) -> None:
+        assert self._lines is not None
+        for line in lines:
+            data = _json_line(line)
+            try:
+                written = self._lines.write(data)
+            except OSError as e:
+                raise SinkError(f"{self.path / LINES}: {e.strerror or e}") from e
+            if written != len(data):
+                raise SinkError(f"{self.path / LINES}: no room for a whole line")
+            self._count += 1
+
+
+def describe(result: FrameResult) -> Line:
+    """Make a frame's line of ``frames.jsonl``; its container fills in ``file``."""
+    frame = result.frame
+    line: Line = {"index": frame.index, "time": round(frame.time, 6), "file": ""}
+    if frame.name is not None:
+        line["name"] = frame.name
+    line["faces"] = [_face(face) for face in result.faces]
+    return line
+
+
+def _face(face: Face) -> dict[str, Any]:
+    line = {
+        "id": face.id,
+        "box": [int(x) for x in face.detection.box],
+        "score": round(float(face.detection.score), 4),
+        "reused": face.reused,
+        "areas": {} if face.regions is None else face.regions.areas(),
+    }
+    if face.regions is not None:
+        # What the segmenter looked at: a replay needs it to draw views that work face by face.
+        line["crop"] = [int(x) for x in face.regions.box]
+    return line
+
+
+def _plain(value: object) -> object:
+    """Turn mappings of any kind into what JSON knows."""
+    return {str(k): _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _json_line(line: Line) -> bytes:
+    return (json.dumps(line, ensure_ascii=False) + "\n").encode()
+
+
+@hookimpl
+def register_sinks() -> tuple[type[Sink], ...]:
+    """Register the sink."""
+    return (MasksSink,)

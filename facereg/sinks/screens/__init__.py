@@ -1,0 +1,1 @@
+"""What a window is made of: its keys, its screen, its scene, its recordings."""

@@ -1,0 +1,67 @@
+"""Measure how a window keeps up, for its status line."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from ...types import FrameResult
+
+#: Seconds over which frames a second are measured.
+SPAN = 2.0
+
+
+class Meter:
+    """Counts results and times pictures.
+
+    Args:
+        live: whether a frame's time is the moment it came, so that a latency can be told.
+
+    Attributes:
+        dropped: frames that are missing between those that were counted.
+        reused: faces whose regions come from an earlier frame.
+        latency: milliseconds from a live frame's grab to its display, smoothed.
+    """
+
+    def __init__(self, live: bool) -> None:
+        self._live = live
+        self._last: FrameResult | None = None
+        self._shown: deque[float] = deque()
+        self.dropped = self.reused = 0
+        self.latency: float | None = None
+
+    def count(self, result: FrameResult) -> None:
+        """Take note of a result."""
+        if self._last is not None:
+            self.dropped += max(0, result.frame.index - self._last.frame.index - 1)
+        self.reused += sum(face.reused for face in result.faces)
+        self._last = result
+
+    def shown(self, result: FrameResult) -> None:
+        """Take note that a result is on the screen now."""
+        now = time.monotonic()
+        self._shown.append(now)
+        spent = 1000 * (now - result.frame.time)
+        self.latency = spent if self.latency is None else 0.9 * self.latency + 0.1 * spent
+
+    @property
+    def fps(self) -> float:
+        """Pictures shown a second, lately."""
+        now = time.monotonic()
+        while self._shown and now - self._shown[0] > SPAN:
+            self._shown.popleft()
+        if len(self._shown) < 2:
+            return 0.0
+        return (len(self._shown) - 1) / (self._shown[-1] - self._shown[0])
+
+    def line(self) -> str:
+        """Write it all in one line; for a file, its time stands where latency would."""
+        if self._last is None:
+            return "waiting for the first picture"
+        count = len(self._last.faces)
+        latency = "-" if self.latency is None else f"{self.latency:.0f}"
+        when = f"{latency} ms" if self._live else f"{self._last.frame.time:.1f} s"
+        return (
+            f"{self.fps:.1f} fps   {when}   {count} face{'' if count == 1 else 's'}   "
+            f"{self.dropped} dropped   {self.reused} reused"
+        )
