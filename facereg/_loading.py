@@ -87,13 +87,16 @@ class Component:
         if missing:
             raise UsageError(f"{self.kind} {self.name}: needs the option {missing[0]}=…")
         try:
-            return self.cls(*args, **values)
-        except (FaceregError, KeyboardInterrupt):
+            made = self.cls(*args, **values)
+        except FaceregError:
             raise
         except Exception as e:
             raise PluginError(
                 f"{self.kind} {self.name} ({self.origin}): {type(e).__name__}: {e}"
             ) from e
+        if self.layer != "built-in":
+            made.origin = self.origin  # for errors at run time
+        return made
 
 
 def import_file(path: Path) -> types.ModuleType:

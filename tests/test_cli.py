@@ -262,3 +262,10 @@ def test_notices_and_warnings(
     assert cli.main(["models", *flags]) == 0
     assert capsys.readouterr().err == said
     assert not logging.getLogger("facereg").handlers  # nothing is left behind for the next call
+
+
+def test_the_help_tells_the_keys_of_the_window() -> None:
+    from facereg import cli
+    from facereg.sinks.screens import keys
+
+    assert keys.as_sentence() == cli.KEYS

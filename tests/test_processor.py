@@ -135,7 +135,7 @@ def test_a_live_source_drops_what_nobody_has_time_for_and_counts_it() -> None:
 
 def test_frames_before_a_read_error_are_kept_and_sinks_are_closed() -> None:
     sink = Notes()
-    with pytest.raises(SourceError, match="source: OSError: the cable is out"):
+    with pytest.raises(SourceError, match="source numbers: OSError: the cable is out"):
         Processor(Numbers(10, fail_at=6), One(), None, [sink]).run()
     assert len(sink.results) == 6
     assert sink.log == ["open notes", "close notes"]

@@ -1,0 +1,16 @@
+"""A single-shot face detector for facereg."""
+
+from __future__ import annotations
+
+import facereg
+
+from .detector import YoloStyleDetector
+
+#: The plugin API of facereg that this was written for.
+api_version = 1
+
+
+@facereg.hookimpl
+def register_detectors() -> list[type[facereg.Detector]]:
+    """Tell facereg what is here."""
+    return [YoloStyleDetector]

@@ -1,0 +1,50 @@
+"""Every built-in detector keeps what `facereg.Detector` promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facereg.api import Detector
+from facereg.plugins.deepface import DeepfaceDetector
+from facereg.plugins.haar import HaarDetector
+from facereg.plugins.mtcnn import MtcnnDetector
+from facereg.plugins.replay import ReplayDetector
+from facereg.sinks.masks import MasksSink
+from facereg.testing import DetectorContract, run_through, some_result
+from tests import clips
+
+
+class TestMtcnn(DetectorContract):
+    component = MtcnnDetector
+    picture = clips.astronaut()
+
+
+class TestMtcnnOfTinyFaces(DetectorContract):
+    component = MtcnnDetector
+    options = {"min_face": 1, "score": 0.0}
+    picture = clips.astronaut()
+
+
+class TestHaar(DetectorContract):
+    component = HaarDetector
+    picture = clips.astronaut()
+
+
+class TestDeepface(DetectorContract):
+    component = DeepfaceDetector
+    picture = clips.astronaut()
+
+
+class TestReplay(DetectorContract):
+    component = ReplayDetector
+    picture = some_result(0).frame.image
+
+    @pytest.fixture(autouse=True)
+    def dump(self, tmp_path: Path) -> None:
+        self._path = tmp_path / "masks"
+        run_through(MasksSink(path=self._path), [some_result(i) for i in range(7)])
+
+    def make(self) -> Detector:
+        return ReplayDetector(path=self._path)
