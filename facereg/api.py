@@ -47,14 +47,23 @@ class Source(ABC):
             SourceError: reading failed for good; frames yielded before are still processed.
         """
 
+    def stop(self) -> None:
+        """Let `frames` end soon. Called from another thread where the run ends before it does."""
+
     def close(self) -> None:
         """Release everything. Called once, also when `frames` was not run to its end."""
 
 
 class Detector(ABC):
-    """Finds faces."""
+    """Finds faces.
+
+    Attributes:
+        tracks: whether it fills in `Detection.track` itself, so that nothing else follows the
+            faces and it is asked about every frame.
+    """
 
     name: ClassVar[str]
+    tracks: ClassVar[bool] = False
 
     @abstractmethod
     def detect(self, frame: Frame) -> Sequence[Detection]:
@@ -94,8 +103,8 @@ class Sink(ABC):
             of `write` is counted under the sink's own name.
         provenance: what makes the results: ``detector``, ``segmenter`` and ``model``. The
             processor sets it before `open`.
-        status: the run's totals so far, by name: ``frames``, ``faces``, ``dropped``, ``reused``.
-            The processor sets it before `open`.
+        status: the run's totals so far, by name: ``frames``, ``faces``, ``dropped``, ``reused``,
+            and ``stopping`` where it is about to end. The processor sets it before `open`.
     """
 
     name: ClassVar[str]

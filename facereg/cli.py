@@ -16,8 +16,22 @@ from typing import Any, NoReturn
 
 DESCRIPTION = "Find every face in a video and say, pixel by pixel, what is skin, eye, lip or hair."
 
+#: The table of facereg/sinks/screens/keys.py in a sentence; a test holds the two together.
+KEYS = (
+    "a: the whole picture; f: the face: the largest, or the one chosen with n; 1-0: 1 skin, 2"
+    " eyebrows, 3 eyes, 4 nose, 5 lips, 6 mouth_interior, 7 hair, 8 eyelids, 9 ears, 0 "
+    "glasses; o: the regions' colours over the picture, on and off; g: gallery: each face's "
+    "region map beside the picture; b: blur the selected region, on and off; +: stronger "
+    "colours; -: weaker colours; m: mirror the window, files are never mirrored; n: next "
+    "face: everybody, then one after the other; p: pause, a live source is still read and "
+    "recorded; s: snapshot: save the picture as PNG; r: start and stop recording what the "
+    "window shows to a new MP4; h: this help; F11: full screen, on and off; q, Esc: quit, "
+    "every file is finished."
+)
+
 EPILOG = (
     "Components take options as NAME:option=value,option=value; 'facereg plugins' lists them all. "
+    "Keys of a window: " + KEYS + " "
     "Exit codes: 0 done; 1 an error, told in one line on stderr; 2 wrong usage; 130 interrupted "
     "by Ctrl-C or SIGTERM: every file is finished first."
 )
@@ -312,6 +326,10 @@ def _new_plugin(add: _Adder) -> None:
     new.add_argument(
         "--package", action="store_true", help="write an installable package, not one file"
     )
+    new.add_argument(
+        "-o", "--output", default=".", metavar="DIR", help="where to write it (default: here)"
+    )
+    new.add_argument("--overwrite", action="store_true", help="replace what is there")
 
 
 def _completion(add: _Adder) -> None:

@@ -20,6 +20,15 @@ from .types import Box, Detection, Frame, Image, RegionMasks
 TOLERANCE = 1e-5
 
 
+def label(kind: str, component: object) -> str:
+    """Name a component in an error: ``detector mtcnn``, or ``detector mine (my_detector.py)``.
+
+    The registry sets ``origin`` on what does not come with facereg.
+    """
+    name, origin = getattr(component, "name", "?"), getattr(component, "origin", "")
+    return f"{kind} {name} ({origin})" if origin else f"{kind} {name}"
+
+
 def check_detections(found: object, frame: Frame, origin: str) -> tuple[Detection, ...]:
     """Check what a detector answered, and drop faces that lie wholly outside the frame.
 

@@ -51,5 +51,10 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
 
 
 def hide_password(text: str) -> str:
-    """Replace the password in every ``scheme://user:password@host`` of a text by ``***``."""
-    return re.sub(r"(\w+://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
+    """Replace every password in the URLs of a text by ``***``.
+
+    That is what stands in ``scheme://user:password@host``, and behind ``password=`` and the like
+    in a query.
+    """
+    text = re.sub(r"(\w+://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
+    return re.sub(r"(?i)([?&](?:password|passwd|pwd|pass|token)=)[^&\s]+", r"\1***", text)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from .api import Detector, EndRun, Segmenter, Sink, Source
 from .channel import Channel, End
-from .contract import check_detections, check_regions
+from .contract import check_detections, check_regions, label
 from .errors import FaceregError, PluginError, SinkError, SourceError
 from .tracking import Tracker
 from .types import Detection, Face, Frame, FrameResult, RegionMasks
@@ -115,7 +115,8 @@ class Processor:
         self.totals = Totals()
         self._source, self._detector, self._segmenter = source, detector, segmenter
         self._sinks = sinks
-        self._tracker = None if source.info.stills else Tracker(self.settings.detect_every)
+        follows = not (source.info.stills or detector.tracks)
+        self._tracker = Tracker(self.settings.detect_every) if follows else None
         self._stop = threading.Event()
         live = source.info.live
         self._channel: Channel[Frame] = Channel(1 if live else 4, drop_oldest=live)
@@ -137,7 +138,7 @@ class Processor:
             self._reader.start()
             for sink in self._sinks:
                 sink.provenance, sink.status = self.settings.provenance, self._status
-                with self._blame(f"sink {sink.name}", None, SinkError):
+                with self._blame(label("sink", sink), None, SinkError):
                     sink.open(self._source.info)
                 opened.append(sink)
             for result in self._results():
@@ -167,6 +168,7 @@ class Processor:
             "faces": self.totals.faces,
             "dropped": self._channel.dropped,
             "reused": self.totals.reused,
+            "stopping": self._stop.is_set(),
         }
 
     # --- the reader thread -----------------------------------------------------------------------
@@ -174,9 +176,9 @@ class Processor:
     def _read(self) -> None:
         error: BaseException | None = None
         try:
-            frames = self._source.frames()
+            name, frames = label("source", self._source), self._source.frames()
             while True:
-                with self._timed("read"), self._blame("source", None, SourceError):
+                with self._timed("read"), self._blame(name, None, SourceError):
                     frame = next(frames, None)
                 if frame is None or not self._channel.put(frame):
                     break
@@ -244,7 +246,7 @@ class Processor:
         return faces
 
     def _detect(self, frame: Frame) -> tuple[Detection, ...]:
-        name = f"detector {self._detector.name}"
+        name = label("detector", self._detector)
         with self._timed("detect"), self._blame(name, frame, PluginError):
             found = check_detections(self._detector.detect(frame), frame, name)
         return self._largest(found)
@@ -270,7 +272,7 @@ class Processor:
     def _segment(self, frame: Frame, detections: tuple[Detection, ...]) -> tuple[Face, ...]:
         regions: tuple[RegionMasks | None, ...] = (None,) * len(detections)
         if self._segmenter is not None and detections:
-            name = f"segmenter {self._segmenter.name}"
+            name = label("segmenter", self._segmenter)
             with self._timed("segment"), self._blame(name, frame, PluginError):
                 found = self._segmenter.segment(frame, detections)
                 regions = check_regions(found, frame, len(detections), name)
@@ -280,23 +282,24 @@ class Processor:
     def _write(self, result: FrameResult) -> None:
         for sink in self._sinks:
             start = time.perf_counter()
-            with self._blame(f"sink {sink.name}", result.frame, SinkError):
+            with self._blame(label("sink", sink), result.frame, SinkError):
                 sink.write(result)
             if not sink.stages:
                 self.totals.stages[sink.name] += 1000 * (time.perf_counter() - start)
 
     def _tick(self) -> None:
         for sink in self._sinks:
-            with self._blame(f"sink {sink.name}", None, SinkError):
+            with self._blame(label("sink", sink), None, SinkError):
                 sink.tick()
 
     def _close(self, opened: list[Sink], error: BaseException | None) -> BaseException | None:
         """Close everything, each in its own try; return the first error that there was."""
         self._channel.close()
+        self._source.stop()
         self._reader.join()
         for sink in reversed(opened):
             try:
-                with self._blame(f"sink {sink.name}", None, SinkError):
+                with self._blame(label("sink", sink), None, SinkError):
                     sink.close()
             except BaseException as e:
                 if error is None:

@@ -210,7 +210,8 @@ class SourceInfo:
         has_audio: whether there is sound to be kept.
         duration: seconds, or None.
         rotation: degrees clockwise that were applied to the frames.
-        media: the file that the sound is in, or None.
+        media: the file that the frames and their sound are in, or None.
+        mirror: whether a window shows it as a mirror does, as people expect of their own camera.
         stills: whether the frames are pictures that have nothing to do with one another.
         sizes_vary: the frames that differ in size from the first: (name, width, height) of the
             first such frame, or None.
@@ -226,5 +227,6 @@ class SourceInfo:
     duration: float | None = None
     rotation: int = 0
     media: str | None = None
+    mirror: bool = False
     stills: bool = False
     sizes_vary: tuple[str, int, int] | None = None

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from .. import __version__
 from ..errors import FaceregError
-from ..sinks import encoders, ffmpeg
+from ..sinks.video import encoders, ffmpeg
 from ..sources.webcam import cameras
 from ..weights import find_models, folders
 

@@ -59,7 +59,9 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
     overwrite = args.overwrite or None
     if args.output:
         path = Path(args.output)
-        kind = "images" if path.is_dir() or args.output.endswith("/") else "mp4"
+        kind = "images" if path.is_dir() or args.output.endswith("/") or not path.suffix else "mp4"
+        if kind == "images" and path.resolve() == Path(args.source).resolve():
+            raise UsageError(f"{path} is the source itself; name another folder")
         wanted.append((kind, {"path": path, "view": args.view, "overwrite": overwrite}))
     if args.masks:
         dump = {"path": Path(args.masks), "format": args.masks_format, "overwrite": overwrite}

@@ -124,14 +124,14 @@ class Container:
 def exact_rate(fps: float) -> Fraction:
     """Find the rational that a rate was before it became a float: 23.976… is 24000/1001.
 
-    ffmpeg's own denominators end at 60,000. A rate that is odder than any camera's, because a
-    container stored the length of a frame in whole nanoseconds, goes to the common one beside it.
+    The rates of cameras come first, because a container that stores the length of a frame in whole
+    nanoseconds or milliseconds makes an odd neighbour of them. ffmpeg's own denominators end at
+    60,000.
     """
     exact = Fraction(fps).limit_denominator(60_000)
-    if exact.denominator > 1001:
-        for common in (Fraction(round(fps)), Fraction(round(fps) * 1000, 1001)):
-            if abs(common - exact) < exact / 100_000:
-                return common
+    for common in (Fraction(round(fps)), Fraction(round(fps) * 1000, 1001)):
+        if abs(common - exact) < exact / (100_000 if exact.denominator > 1001 else 1_000_000):
+            return common
     return exact
 
 

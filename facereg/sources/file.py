@@ -89,7 +89,7 @@ class FileSource(Source):
             has_audio=container.has_audio,
             duration=container.duration(count, fps),
             rotation=round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360,
-            media=str(self._path) if container.has_audio else None,
+            media=str(self._path),
         )
 
     def frames(self) -> Iterator[Frame]:
