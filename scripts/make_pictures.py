@@ -1,6 +1,6 @@
 """Make the pictures of the README and of docs/, with facereg itself.
 
-python scripts/make_pictures.py
+Usage: python scripts/make_pictures.py
 """
 
 from __future__ import annotations
