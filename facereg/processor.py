@@ -24,6 +24,9 @@ from .types import Detection, Face, Frame, FrameResult, RegionMasks
 
 log = logging.getLogger(__name__)
 
+#: Seconds for one frame from which on a detector is said to be slow, once a run.
+SLOW = 5.0
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -117,6 +120,7 @@ class Processor:
         self._sinks = sinks
         follows = not (source.info.stills or detector.tracks)
         self._tracker = Tracker(self.settings.detect_every) if follows else None
+        self._told_slow = False
         self._stop = threading.Event()
         live = source.info.live
         self._channel: Channel[Frame] = Channel(1 if live else 4, drop_oldest=live)
@@ -247,8 +251,12 @@ class Processor:
 
     def _detect(self, frame: Frame) -> tuple[Detection, ...]:
         name = label("detector", self._detector)
+        start = time.perf_counter()
         with self._timed("detect"), self._blame(name, frame, PluginError):
             found = check_detections(self._detector.detect(frame), frame, name)
+        if (took := time.perf_counter() - start) > SLOW and not self._told_slow:
+            self._told_slow = True
+            log.warning("%s took %.0f s for frame %d", name, took, frame.index)
         return self._largest(found)
 
     def _largest(self, detections: tuple[Detection, ...]) -> tuple[Detection, ...]:

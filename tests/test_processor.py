@@ -22,6 +22,7 @@ from facereg import (
     Source,
     SourceError,
     SourceInfo,
+    processor,
 )
 from facereg.processor import Processor, Settings
 
@@ -196,9 +197,9 @@ def test_stop_ends_a_run_that_waits_for_a_camera() -> None:
         released = threading.Event()
 
     source, sink = Silent(2, live=True), Notes()
-    processor = Processor(source, One(), None, [sink])
-    threading.Timer(0.4, lambda: (processor.stop(), source.released.set())).start()
-    processor.run()
+    run = Processor(source, One(), None, [sink])
+    threading.Timer(0.4, lambda: (run.stop(), source.released.set())).start()
+    run.run()
     assert sink.ticks > 2
     assert sink.log[-1] == "close notes"
 
@@ -230,6 +231,16 @@ def test_a_detector_that_answers_nonsense_is_named() -> None:
 
     with pytest.raises(PluginError, match=r"detector nan, frame 0.*score is nan"):
         Processor(Numbers(2), Nan(), None, [Notes()]).run()
+
+
+def test_a_slow_detector_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(processor, "SLOW", 0.01)
+    totals = Processor(Numbers(4), One(delay=0.02), None, [Notes()]).run()
+    assert totals.frames == 4
+    told = [r.getMessage() for r in caplog.records if "detector one took" in r.getMessage()]
+    assert told == ["detector one took 0 s for frame 0"]
 
 
 def test_sinks_are_told_what_made_the_results() -> None:

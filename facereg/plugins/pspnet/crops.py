@@ -26,6 +26,9 @@ LIFT = 0.1
 #: as far from one another, which label smoothing does not let the network be.
 CHANCE = 8.0
 
+#: How far a head reaches over the sides and the top of its face's box, in sides of it.
+HEAD = 0.35
+
 #: Logit of what lies outside a crop: certainly background.
 OUTSIDE = 30.0
 
@@ -173,8 +176,8 @@ def _warp(
 def part(detections: Sequence[Detection], boxes: Sequence[Box], maps: Sequence[Labels]) -> None:
     """Take from each face's label map what belongs to another face's box.
 
-    A crop shows whoever stands beside the face, and the network parses them too. Inside the box of
-    another face, a pixel stays with the face whose centre is nearer, measured in sides of its box.
+    A crop shows whoever stands beside the face, and the network parses them too. Where the head of
+    another face is, a pixel stays with the face whose centre is nearer, in sides of its box.
 
     Args:
         detections: the faces.
@@ -183,10 +186,11 @@ def part(detections: Sequence[Detection], boxes: Sequence[Box], maps: Sequence[L
     """
     for i, (mine, box, labels) in enumerate(zip(detections, boxes, maps, strict=True)):
         for j, theirs in enumerate(detections):
+            around, down = (round(HEAD * side) for side in (theirs.box.width, theirs.box.height))
             shared = Box(
-                max(box.x0, theirs.box.x0),
-                max(box.y0, theirs.box.y0),
-                min(box.x1, theirs.box.x1),
+                max(box.x0, theirs.box.x0 - around),
+                max(box.y0, theirs.box.y0 - down),
+                min(box.x1, theirs.box.x1 + around),
                 min(box.y1, theirs.box.y1),
             )
             if i != j and shared.area:

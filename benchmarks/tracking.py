@@ -1,0 +1,153 @@
+"""Compare following faces with looking for them in every frame.
+
+    python benchmarks/tracking.py [CLIP ...] [--every 1 3 5 10] [--frames N] [--json]
+
+*detector* is the detector in every frame, without tracking: what it finds is the reference. Each
+other row is ``facereg run --detect-every N``.
+
+kept        share of the detector's faces for which there is a followed one in the same frame, at an
+            intersection over union above 0.3
+false       share of the followed faces for which the detector found none there within 5 frames
+with face   frames with at least one face
+ids         numbers given; as many as there are people is best
+detections  frames in which the detector ran
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+from facereg.api import Detector
+from facereg.commands.bench import example
+from facereg.processor import Processor, Settings
+from facereg.registry import Registry
+from facereg.types import Box, Detection, Frame
+
+#: Intersection over union of the same face's boxes, and frames within which it counts as found.
+SAME, WITHIN = 0.3, 5
+
+Boxes = list[list[Box]]
+
+
+class Counted(Detector):
+    """Counts how often a detector is asked."""
+
+    name = "counted"
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector, self.asked = detector, 0
+
+    def detect(self, frame: Frame) -> Sequence[Detection]:
+        """Ask it."""
+        self.asked += 1
+        return self._detector.detect(frame)
+
+    def close(self) -> None:
+        """Close it."""
+        self._detector.close()
+
+
+def detected(registry: Registry, clip: str, args: argparse.Namespace) -> Boxes:
+    """Find the faces of every frame by itself."""
+    with (
+        closing(registry.open_source(clip)) as source,
+        closing(registry.build("detector", args.detector)) as detector,
+    ):
+        frames = itertools.islice(source.frames(), args.frames)
+        return [[found.box for found in detector.detect(frame)] for frame in frames]
+
+
+def followed(
+    registry: Registry, clip: str, every: int, args: argparse.Namespace
+) -> tuple[Boxes, set[int], int]:
+    """Follow the faces; return the boxes of every frame, the ids, and how often it looked."""
+    detector = Counted(registry.build("detector", args.detector))
+    segmenter = registry.build("segmenter", args.segmenter)
+    source = registry.open_source(clip)
+    boxes: Boxes = []
+    ids: set[int] = set()
+    results = Processor(source, detector, segmenter, (), Settings(detect_every=every)).results()
+    for result in itertools.islice(results, args.frames):
+        boxes.append([face.detection.box for face in result.faces])
+        ids |= {face.id for face in result.faces}
+    results.close()
+    return boxes, ids, detector.asked
+
+
+def in_both(these: Boxes, those: Boxes, within: int) -> int:
+    """Count boxes for which those of some frame within so many have one in the same place."""
+    count = 0
+    for i, boxes in enumerate(these):
+        near = list(itertools.chain.from_iterable(those[max(0, i - within) : i + within + 1]))
+        count += sum(any(box.iou(other) > SAME for other in near) for box in boxes)
+    return count
+
+
+def describe(boxes: Boxes) -> dict[str, Any]:
+    """Count the faces of a run."""
+    faces = sum(map(len, boxes))
+    return {
+        "face_frames": faces,
+        "faces_a_frame": round(faces / max(1, len(boxes)), 3),
+        "frames_with_a_face": sum(map(bool, boxes)),
+    }
+
+
+def measure(clip: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Run a clip without tracking, and with it at every interval."""
+    registry = Registry()
+    alone = detected(registry, clip, args)
+    runs: dict[str, dict[str, Any]] = {"detector": {**describe(alone), "detections": len(alone)}}
+    for every in args.every:
+        boxes, ids, asked = followed(registry, clip, every, args)
+        faces = sum(map(len, boxes))
+        true = in_both(boxes, alone, WITHIN)
+        runs[f"every {every}"] = {
+            **describe(boxes),
+            "detections": asked,
+            "kept": round(in_both(alone, boxes, 0) / max(1, sum(map(len, alone))), 5),
+            "false": round((faces - true) / max(1, faces), 5),
+            "false_face_frames": faces - true,
+            "ids": len(ids),
+        }
+    return {"clip": clip, "frames": len(alone), "runs": runs}
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print the table of a clip."""
+    print(f"{found['clip']}: {found['frames']} frames")
+    names = ("faces", "with face", "detections", "kept", "false", "ids")
+    print(f"  {'':<10}" + "".join(f"{name:>12}" for name in names))
+    for name, run in found["runs"].items():
+        cells = [f"{run[key]:>12}" for key in ("face_frames", "frames_with_a_face", "detections")]
+        if "kept" in run:
+            cells += [f"{100 * run[key]:>11.2f}%" for key in ("kept", "false")]
+            cells.append(f"{run['ids']:>12}")
+        print(f"  {name:<10}{''.join(cells)}")
+
+
+def main() -> None:
+    """Measure every clip."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("clips", nargs="*", metavar="CLIP", help="videos (default: the example)")
+    parser.add_argument("-d", "--detector", default="mtcnn")
+    parser.add_argument("-s", "--segmenter", default="pspnet")
+    parser.add_argument("--every", type=int, nargs="+", default=[1, 3, 5, 10], metavar="N")
+    parser.add_argument("--frames", type=int, help="frames of each clip at most")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    found = [measure(clip, args) for clip in args.clips or [str(example())]]
+    if args.json:
+        print(json.dumps(found, indent=1))
+    else:
+        for one in found:
+            show(one)
+
+
+if __name__ == "__main__":
+    main()

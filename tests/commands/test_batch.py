@@ -1,0 +1,215 @@
+"""``facereg batch``: many inputs, some of them bad, on several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+
+import facereg
+from facereg.cli import main
+from facereg.commands.batch import _cores
+from tests import clips
+
+
+@pytest.fixture
+def inputs(face_clip: Path, no_face_clip: Path, tmp_path: Path) -> Path:
+    """Return a folder of two clips and a file that is none."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(face_clip, folder / "a.mp4")
+    (folder / "bad.mp4").write_text("once upon a time\n" * 50)
+    shutil.copy(no_face_clip, folder / "c.mkv")
+    return folder
+
+
+def batch(
+    capsys: pytest.CaptureFixture[str], *args: str | Path
+) -> tuple[int, dict[str, object], list[str]]:
+    """Run it; return the exit code, the totals and the lines on stderr."""
+    code = main(["batch", *map(str, args), "--json", "-d", "haar"])
+    shown = capsys.readouterr()
+    return code, json.loads(shown.out), shown.err.splitlines()
+
+
+def states(totals: dict) -> list[str]:
+    return [found["state"] for found in totals["inputs"]]
+
+
+def test_a_bad_file_spoils_no_other_and_what_is_done_stays_done(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    sources = sorted(inputs.iterdir())
+    flags = ("-o", out, "-m", "--stats", "--jobs", "2", "--view", "blur:face")
+
+    code, totals, lines = batch(capsys, *sources, *flags)
+
+    assert code == 1
+    assert states(totals) == ["done", "failed", "done"]
+    assert (totals["done"], totals["failed"], totals["frames"]) == (2, 1, 20)
+    assert lines[0].startswith(f"facereg: error: {inputs / 'bad.mp4'}: ")
+    assert lines[-1].startswith(f"  failed: {inputs / 'bad.mp4'}: ")
+    names = ["a.csv", "a.masks", "a.mp4", "c.csv", "c.masks", "c.mp4"]
+    assert sorted(p.name for p in out.glob("[!.]*")) == names
+    assert clips.probe(out / "a.mp4").frames == clips.probe(out / "c.mp4").frames == 10
+    with facereg.open_masks(out / "a.masks") as dump:
+        assert dump[9].any()
+        assert dump.manifest["segmenter"] == f"pspnet:threads={max(1, _cores() // 2)}"
+    written = {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")}
+
+    # Once more: nothing is done twice, the bad one is tried again.
+    (inputs / "bad.mp4").unlink()
+    shutil.copy(inputs / "c.mkv", inputs / "bad.mp4")
+    code, totals, _ = batch(capsys, *sources, *flags)
+    assert (code, states(totals)) == (0, ["skipped", "done", "skipped"])
+    assert written.items() <= {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")}.items()
+
+    # Another source, or other options: that is not what was made.
+    os.utime(inputs / "a.mp4", (1, 1))
+    code, totals, lines = batch(capsys, *sources, *flags)
+    assert (code, states(totals)) == (1, ["failed", "skipped", "skipped"])
+    assert "a.mp4 is there, made from another source" in lines[0]
+    code, totals, _ = batch(capsys, *sources[1:], *flags, "--view", "raw")
+    assert (code, states(totals)) == (1, ["failed", "failed"])
+    code, totals, _ = batch(capsys, *sources, *flags, "--overwrite")
+    assert (code, states(totals)) == (0, ["done", "skipped", "skipped"])
+
+
+def test_an_output_that_was_lost_or_changed_is_not_complete(
+    face_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = (face_clip, "-o", tmp_path, "--duration", "0.1", "--stats")
+    assert batch(capsys, *flags)[0] == 0
+    (tmp_path / "face.mp4").write_bytes(b"mine")
+
+    code, totals, _ = batch(capsys, *flags)
+    assert (code, states(totals)) == (1, ["failed"])
+    assert (tmp_path / "face.mp4").read_bytes() == b"mine"
+
+    (tmp_path / "face.mp4").unlink()
+    (tmp_path / "face.csv").unlink()
+    assert states(batch(capsys, *flags)[1]) == ["done"]
+    assert clips.probe(tmp_path / "face.mp4").frames == 3
+
+
+def test_somebody_elses_file_is_not_replaced(
+    face_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "face.mp4").write_bytes(b"precious")
+
+    code, _, lines = batch(capsys, face_clip, "-o", tmp_path)
+
+    assert code == 1
+    assert "not by facereg batch; --overwrite replaces it" in lines[0]
+    assert (tmp_path / "face.mp4").read_bytes() == b"precious"
+
+
+def test_a_folder_of_pictures_becomes_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "holiday.2024"
+    photos.mkdir()
+    cv2.imwrite(str(photos / "me.jpg"), clips.astronaut())
+
+    code, totals, _ = batch(capsys, photos, tmp_path / "none.mp4", "-o", tmp_path / "out")
+
+    assert (code, states(totals)) == (1, ["done", "failed"])
+    assert totals["inputs"][1]["error"] == "no such file or folder"
+    assert [p.name for p in (tmp_path / "out" / "holiday.2024").iterdir()] == ["me.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["a.mp4", "other/a.mp4", "-o", "out"], "would both be written to"),
+        (["a.mp4", "a.MKV", "-o", "out"], "would both be written to"),
+        (["a.mp4", "-o", "."], "a.mp4 is an input; choose another folder"),
+        (["a.mp4", "-o", "out", "-d", "mtcn"], "did you mean mtcnn"),
+        (["a.mp4", "-o", "out", "-s", "pspnet:siez=288"], "did you mean size"),
+        (["a.mp4", "-o", "out", "--view", "blur:nostril"], "unknown region 'nostril'"),
+        (["a.mp4", "-o", "no/out"], "does not exist; create it first"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_before_anything_is_begun(
+    args: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("other").mkdir()
+    for name in ("a.mp4", "a.MKV", "other/a.mp4"):
+        Path(name).touch()
+
+    assert main(["batch", *args]) == 1
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not Path("out").exists()
+
+
+def test_a_file_named_twice_is_done_once(
+    face_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = str(face_clip.with_name("fac?.mp4"))
+
+    _, totals, _ = batch(capsys, face_clip, pattern, "-o", tmp_path, "--duration", "0.1")
+
+    assert states(totals) == ["done"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are other there")
+def test_ctrl_c_finishes_what_was_begun_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    clip = clips.write_clip(tmp_path / "long.mp4", clips.still(300))
+    shutil.copy(clip, tmp_path / "next.mp4")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "facereg", "batch", str(clip), str(tmp_path / "next.mp4")]
+    command += ["-o", str(out), "-m", "--jobs", "1", "-d", "haar", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        lines = out / "long.masks" / "frames.jsonl"
+        while not (lines.exists() and lines.read_text().count("\n") > 10):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        shown, error = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert states(json.loads(shown)) == ["interrupted", "waiting"]
+    assert "2 left to do: the same command goes on" in error
+    assert 10 < clips.probe(out / "long.mp4").frames < 300
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["long.masks", "long.mp4"]
+    assert not list(out.glob(".*.mp4"))
+
+    again = subprocess.run(
+        [*command, "--duration", "0.4"], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert states(json.loads(again.stdout)) == ["done", "done"]
+    assert clips.probe(out / "long.mp4").frames == len(facereg.open_masks(out / "long.masks")) == 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_two_batches_do_not_write_into_one_folder(
+    face_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import fcntl
+
+    with (tmp_path / ".facereg-batch.jsonl").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        assert main(["batch", str(face_clip), "-o", str(tmp_path)]) == 1
+
+    assert "another facereg batch is writing into it" in capsys.readouterr().err
