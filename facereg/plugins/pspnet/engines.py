@@ -60,6 +60,8 @@ class OnnxEngine(Engine):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = compute.threads or _cores()
         options.log_severity_level = 3
+        # Threads that spin while they wait take the cores from the decoder and the encoder.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
