@@ -400,6 +400,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = get_parser()
     args = parser.parse_args(argv)
     args.parser = parser  # for the completion script, which is written from it
+    args.argv = sys.argv[1:] if argv is None else list(argv)  # for the card of a trained model
     from facereg.errors import FaceregError
     from facereg.terminal import log_on_stderr, sigterm_is_ctrl_c
 

@@ -33,6 +33,8 @@ FAITH = 1.5
 SURE = 0.95
 #: Least share of a box that a face's pixels fill, and of those that eyes, nose or mouth take.
 FILL, PART = 0.3, 0.003
+#: The same of a face that is new and that the detector is not sure of.
+NEW_FILL, NEW_PART = 0.5, 0.006
 #: Share of a box's side around it in which its mask counts: another face beside it must not.
 REACH = 0.1
 #: Most that a face may grow or shrink by, as its mask tells, until the detector must look again.
@@ -53,11 +55,18 @@ _PARTS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Where a mask says a face is: the centre of its pixels, and the root of their number."""
+    """Where a mask says a face is.
+
+    Attributes:
+        x, y: centre of the face's pixels.
+        size: root of their number.
+        convincing: whether they would do for a face that is new.
+    """
 
     x: float
     y: float
     size: float
+    convincing: bool = True
 
 
 def measure(regions: RegionMasks, box: Box) -> Anchor | None:
@@ -79,10 +88,13 @@ def measure(regions: RegionMasks, box: Box) -> Anchor | None:
     moments = cv2.moments(cv2.LUT(near, _FACE), binaryImage=True)
     face = moments["m00"]
     counts = np.bincount(near.ravel(), minlength=len(CLASSES))
-    present = [counts[ids].sum() >= PART * face for ids in _PARTS]
-    if face < FILL * box.area or sum(present) < 2:
+    parts = [float(counts[ids].sum()) for ids in _PARTS]
+    if face < FILL * box.area or sum(part >= PART * face for part in parts) < 2:
         return None
-    return Anchor(x0 + moments["m10"] / face, y0 + moments["m01"] / face, math.sqrt(face))
+    convincing = face >= NEW_FILL * box.area and min(parts) >= NEW_PART * face
+    return Anchor(
+        x0 + moments["m10"] / face, y0 + moments["m01"] / face, math.sqrt(face), convincing
+    )
 
 
 class OneEuro:
@@ -128,6 +140,7 @@ class Track:
     Attributes:
         id: its number.
         detection: where it is now.
+        born: time of the frame in which it was found, or found again.
         seen: time of the last frame in which the detector or its mask showed it.
         confirmed: time of the last frame in which the detector found it.
         reference: the detection and anchor that its movement is counted from.
@@ -136,6 +149,7 @@ class Track:
 
     id: int
     detection: Detection
+    born: float
     seen: float
     confirmed: float
     reference: tuple[Detection, Anchor] | None = None
@@ -197,7 +211,7 @@ class Tracker:
         for detection, known in _matches(found, left):
             if known is not None:
                 left.remove(known)
-            track = known or self._revive(detection) or self._new(detection, frame.time)
+            track = known or self._revive(detection, frame.time) or self._new(detection, frame.time)
             track.confirmed = frame.time
             track.reference = track.anchor = None
             self._place(track, detection, frame.time)
@@ -236,6 +250,8 @@ class Tracker:
                 continue
             anchor = measure(face.regions, face.detection.box)
             good = anchor is not None and _plausible(track.reference, anchor)
+            if anchor is not None and track.born == frame.time:
+                good = anchor.convincing
             sure = track.confirmed == frame.time and face.detection.score >= SURE
             if good or sure:
                 track.anchor = anchor if good else None
@@ -255,18 +271,18 @@ class Tracker:
         return self._failed
 
     def _new(self, detection: Detection, time: float) -> Track:
-        track = Track(self._next, detection, seen=time, confirmed=time)
+        track = Track(self._next, detection, born=time, seen=time, confirmed=time)
         self._next += 1
         return track
 
-    def _revive(self, detection: Detection) -> Track | None:
+    def _revive(self, detection: Detection, time: float) -> Track | None:
         """Find the nearest face of about this size that was lost a moment ago."""
         near = [t for t in self._lost if _apart(t.detection.box, detection.box) < NEAR]
         if not near:
             return None
         track = min(near, key=lambda t: _apart(t.detection.box, detection.box))
         self._lost.remove(track)
-        track.filter = OneEuro()
+        track.filter, track.born = OneEuro(), time
         return track
 
     def _end(self, track: Track, *, keep: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     write_weights(network.state_dict(), output)
     card = new_card(network, args.size)
     card["name"] = args.name or output.stem
-    card["command"] = shlex.join(["facereg", *sys.argv[1:]])
+    card["command"] = shlex.join(["facereg", *args.argv])
     card["data"] = {
         "name": args.data_name or Path(args.dataset).resolve().name,
         "terms": args.data_terms,

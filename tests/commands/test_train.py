@@ -30,7 +30,7 @@ def test_training_writes_a_model_that_runs_with_a_measured_card(
     assert card["sha256"] == sha256_of(weights)
     assert card["metrics"]["images"] == 1
     assert 0 <= card["metrics"]["mean_f1"] <= 1
-    assert card["command"].startswith("facereg ")
+    assert card["command"].startswith(f"facereg train {dataset} ")
     assert card["data"] == {"name": dataset.name, "terms": "CC0", "images": 5}
     assert set(card["files"]) <= {"mine.int8.onnx"}
     assert (tmp_path / "mine.png").stat().st_size > 5000
