@@ -1,6 +1,6 @@
-"""Make docs/images/failures.png: the labelled pictures that the shipped model parses worst.
+"""Show the labelled pictures that the shipped model parses worst: picture, truth, answer.
 
-Usage: python scripts/make_failures.py DATASET --split val
+Usage: python benchmarks/worst.py DATASET --split val -o worst.png
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--split")
+    parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     data = FaceDataset(args.dataset, args.split)
     found = predictions(data, PSPNetSegmenter().parse_crop)
@@ -46,8 +47,7 @@ def main() -> None:
     worst = sorted(scored, key=lambda entry: entry[0])[:COUNT]
     panels = [panel(data.image(i), truth, guess) for _, i, truth, guess in worst]
     rows = [np.hstack(panels[i : i + COLUMNS]) for i in range(0, COUNT, COLUMNS)]
-    out = Path(__file__).resolve().parents[1] / "docs" / "images" / "failures.png"
-    cv2.imwrite(str(out), np.vstack(rows))
+    cv2.imwrite(str(args.output), np.vstack(rows))
     print([round(score, 3) for score, *_ in worst])
 
 
