@@ -14,6 +14,7 @@ from ..errors import SinkError, UsageError
 from ..plugins.pspnet.segmenter import PSPNetSegmenter
 from ..regions import CLASSES, COLORS, GROUPS
 from ..registry import Registry
+from ..sinks.target import check_file
 from ..training.dataset import FaceDataset
 from ..training.evaluate import predictions
 from ..training.scores import Confusion, grouped
@@ -29,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
             f"segmenter {segmenter.name} cannot be evaluated: it does not parse whole crops"
         )
     folder = _label_folder(args.save_labels, args.overwrite)
+    if args.confusion:
+        check_file(Path(args.confusion), (".png",), args.overwrite)
     confusion = Confusion()
     for name, truth, guess in predictions(data, segmenter.parse_crop):
         confusion.add(truth, guess)
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.confusion:
         from ..training.plots import plot_confusion
 
-        plot_confusion(confusion, Path(args.confusion), overwrite=args.overwrite)
+        plot_confusion(confusion, Path(args.confusion))
     if args.by_region:
         confusion = grouped(confusion, GROUPS)
     summary = {"images": len(data), **segmenter.describe(), **confusion.summary()}

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import SinkError, UsageError
 from ..registry import split_spec
+from ..sinks.target import check_file
 from ..types import Image
 from ..weights import Model, find_model, load_card
 
@@ -21,12 +22,7 @@ EQUAL = 0.999
 def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     path = Path(args.output)
-    if path.suffix != ".onnx":
-        raise SinkError(f"{path}: the name must end in .onnx")
-    if path.exists() and not args.overwrite:
-        raise SinkError(f"{path}: exists; --overwrite replaces it")
-    if not path.parent.is_dir():
-        raise SinkError(f"{path}: no folder {path.parent}")
+    check_file(path, (".onnx",), args.overwrite)
     model = _model(args.segmenter)
     from ..plugins.pspnet.engines import load_network
     from ..training.export import compare, export_onnx

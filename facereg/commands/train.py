@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelError, SinkError, UsageError
+from ..errors import ModelError, UsageError
+from ..sinks.target import check_file
 
 if TYPE_CHECKING:
     from ..plugins.pspnet.network import PSPNet
@@ -23,7 +24,8 @@ COST = 0.005
 
 def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
-    output = _output(args)
+    output = Path(args.output)
+    check_file(output, (".safetensors",), args.overwrite)
     if args.size % 96:
         raise UsageError(f"--size {args.size}: must be a multiple of 96, as 288 or 384")
     from ..training.card import new_card, write_card, write_weights
@@ -52,17 +54,6 @@ def run(args: argparse.Namespace) -> int:
     plot_history(trainer.history, output.with_suffix(".png"))
     print(f"{output}: {card['parameters']:,} parameters; its card is {output.stem}.json")
     return 0
-
-
-def _output(args: argparse.Namespace) -> Path:
-    output = Path(args.output)
-    if output.suffix != ".safetensors":
-        raise SinkError(f"{output}: the model's name must end in .safetensors")
-    if output.exists() and not args.overwrite:
-        raise SinkError(f"{output}: exists; --overwrite replaces it")
-    if not output.parent.is_dir():
-        raise SinkError(f"{output}: no folder {output.parent}")
-    return output
 
 
 def _network(args: argparse.Namespace) -> PSPNet:

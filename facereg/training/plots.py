@@ -20,16 +20,14 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise SinkError(f"{path}: exists; --overwrite replaces it")
+def _save(figure: Any, path: Path) -> None:
     try:
         figure.savefig(path, dpi=110, format="png")
     except OSError as e:
         raise SinkError(f"{path}: cannot be written: {e.strerror or e}") from e
 
 
-def plot_confusion(confusion: Confusion, path: Path, *, overwrite: bool) -> None:
+def plot_confusion(confusion: Confusion, path: Path) -> None:
     """Draw where the pixels of each true class went, as shares of the row."""
     counts = confusion.counts.astype(np.float64)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -45,7 +43,7 @@ def plot_confusion(confusion: Confusion, path: Path, *, overwrite: bool) -> None
         color = "black" if share[y, x] > 0.6 else "white"
         axes.text(x, y, f"{100 * share[y, x]:.0f}", ha="center", va="center", fontsize=6, c=color)
     axes.set_title("per cent of each true class's pixels")
-    _save(figure, path, overwrite)
+    _save(figure, path)
 
 
 def plot_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -60,4 +58,4 @@ def plot_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
     twin = axes.twinx()
     twin.plot(*zip(*f1, strict=True), "o-", color="tab:orange") if f1 else None
     twin.set_ylabel("mean F1, held out", color="tab:orange")
-    _save(figure, path, overwrite=True)
+    _save(figure, path)
