@@ -235,8 +235,8 @@ class Tracker:
     def learn(self, frame: Frame, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Take each face's new mask as the place to go on from.
 
-        A track whose mask does not look like a face ends at once, unless the detector is sure of
-        it in this very frame.
+        A track whose mask does not look like a face ends at once, unless the detector sees it in
+        this very frame; a new one that the detector is not sure of ends even so.
 
         Returns:
             The faces that are left.
@@ -252,7 +252,8 @@ class Tracker:
             good = anchor is not None and _plausible(track.reference, anchor)
             if anchor is not None and track.born == frame.time:
                 good = anchor.convincing
-            sure = track.confirmed == frame.time and face.detection.score >= SURE
+            known_or_sure = track.born != frame.time or face.detection.score >= SURE
+            sure = track.confirmed == frame.time and known_or_sure
             if good or sure:
                 track.anchor = anchor if good else None
                 track.seen = frame.time
