@@ -66,3 +66,9 @@ def test_the_plugin_example_runs(face_clip: Path, tmp_path: Path) -> None:
 def test_every_link_of_the_readme_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8")):
         assert (ROOT / target).exists(), target
+
+
+def test_the_readme_has_the_keys_of_the_window() -> None:
+    from facereg.sinks.screens import keys
+
+    assert keys.as_markdown() in README.read_text(encoding="utf-8")
