@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +14,7 @@ from ..api import Source
 from ..errors import SourceError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
+from .capture import open_capture
 from .container import Container, look_into, run_ffmpeg, url
 from .images import IMAGE_SUFFIXES
 
@@ -192,25 +191,7 @@ def _open(path: Path) -> Any:
     """
     import cv2
 
-    with _quiet(cv2):
-        capture = cv2.VideoCapture(url(path), cv2.CAP_FFMPEG)
+    capture = open_capture(url(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise SourceError(f"{path}: OpenCV cannot read a video of this kind")
     return capture
-
-
-@contextlib.contextmanager
-def _quiet(cv2: Any) -> Iterator[None]:
-    """Silence OpenCV for a while, and its ffmpeg, which reads its level at the first opening."""
-    variable = "OPENCV_FFMPEG_LOGLEVEL"
-    unset = variable not in os.environ
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    if unset:
-        os.environ[variable] = "-8"  # AV_LOG_QUIET
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-        if unset:
-            del os.environ[variable]
