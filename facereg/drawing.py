@@ -115,7 +115,7 @@ def face(result: FrameResult) -> Image:
         return np.zeros_like(result.frame.image)
     largest = max(result.faces, key=lambda f: f.detection.box.area)
     box = _widened(largest.detection.box, 1.5).clip(width, height)
-    return _fitted(result.frame.image[box.slices], width, height)
+    return fitted(result.frame.image[box.slices], width, height)
 
 
 def gallery(result: FrameResult) -> Image:
@@ -138,7 +138,7 @@ def gallery(result: FrameResult) -> Image:
             (y + 1) * height // rows,
         )
         if regions.labels.size and cell.area:
-            panel[cell.slices] = _fitted(PALETTE[regions.labels], cell.width, cell.height)
+            panel[cell.slices] = fitted(PALETTE[regions.labels], cell.width, cell.height)
     return np.hstack([overlay(result), panel])
 
 
@@ -157,7 +157,7 @@ def _widened(box: Box, factor: float) -> Box:
     return Box(box.x0 - dx, box.y0 - dy, box.x1 + dx, box.y1 + dy)
 
 
-def _fitted(image: Image, width: int, height: int) -> Image:
+def fitted(image: Image, width: int, height: int) -> Image:
     """Scale an image into a black picture of that size, keeping its aspect."""
     out: Image = np.zeros((height, width, 3), np.uint8)
     if not image.size:

@@ -215,15 +215,9 @@ class RtspSource(Source):
                 "%s: its pictures are %dx%d now; they are scaled to %dx%d as before",
                 *(self._called, width, height, self.info.width, self.info.height),
             )
-        import cv2
+        from ..drawing import fitted
 
-        scale = min(self.info.width / width, self.info.height / height)
-        w, h = max(1, round(scale * width)), max(1, round(scale * height))
-        x, y = (self.info.width - w) // 2, (self.info.height - h) // 2
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        out: Image = np.zeros((self.info.height, self.info.width, 3), np.uint8)
-        out[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=how)
-        return out
+        return fitted(image, self.info.width, self.info.height)
 
 
 @hookimpl

@@ -6,8 +6,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ...types import Frame, FrameResult, Image, SourceInfo
 from ..mp4 import Mp4Sink
 
@@ -45,7 +43,9 @@ class Recording:
         Raises:
             SinkError: it cannot be written.
         """
-        self._sink.write(FrameResult(replace(frame, image=_fitted(picture, self._size))))
+        from ...drawing import fitted
+
+        self._sink.write(FrameResult(replace(frame, image=fitted(picture, *self._size))))
 
     def tick(self) -> None:
         """Go on with the last picture while a live source gives no other.
@@ -62,18 +62,3 @@ class Recording:
             SinkError: it cannot be finished.
         """
         self._sink.close()
-
-
-def _fitted(picture: Image, size: tuple[int, int]) -> Image:
-    """Copy a picture, scaled into the middle of a black one where its size differs."""
-    import cv2
-
-    width, height = size
-    if picture.shape[:2] == (height, width):
-        return np.array(picture)
-    out: Image = np.zeros((height, width, 3), np.uint8)
-    scale = min(width / picture.shape[1], height / picture.shape[0])
-    w, h = (max(1, round(scale * side)) for side in (picture.shape[1], picture.shape[0]))
-    x, y = (width - w) // 2, (height - h) // 2
-    out[y : y + h, x : x + w] = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
-    return out
