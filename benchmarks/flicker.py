@@ -5,15 +5,21 @@
 Three runs over the same frames: *raw* (the detector in every frame, its boxes as they are, each
 frame parsed by itself), *tracked* (default tracking, masks not smoothed) and *default*.
 
-Dense optical flow (DIS) brings each frame's labels to the next one. Only pixels whose forward and
-backward flow agree are judged; flicker is the share of the face pixels among them whose label is
-another one than what the flow brought. ``beyond a pixel`` counts only those whose label was not
-even beside the place that the flow points to, which forgives the flow its rounding.
+Dense optical flow (DIS) brings each frame's labels to the next one. Flicker is the share of the
+face pixels whose label is not what the flow explains. Where it points between pixels it explains
+the labels of all those around: a border that moves by a fifth of a pixel a frame must step over a
+whole one every fifth frame. ``nearest`` counts more: a label must be that of the nearest pixel.
+``beyond a pixel`` counts fewer: it may be that of any pixel beside it.
+
+Judged are pixels whose forward and backward flow agree and that the crops of both frames show. A
+crop ends somewhere in the clothes, and that end moves with the head: ``edge`` is the share of the
+face pixels that come and go with it.
 
 A pair of frames counts where every run has as many faces in the one as in the other. How fast a
 face moves is the median flow in it, in sides of the face a frame; the agreement of a run with raw
 is the F1 over all pixels, averaged over the classes that occur, of the frames with fast motion and
-of the others.
+of the others; ``common`` leaves out the classes that take less than a thousandth of raw's face
+pixels: theirs is chance.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ import argparse
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,15 +38,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereg.commands.bench import example
-from facereg.processor import Processor, Settings
+from facereg.plugins.pspnet.crops import crop_matrix
+from facereg.processor import Processor
 from facereg.registry import Registry
+from facereg.settings import Settings
 from facereg.training.scores import Confusion
 from facereg.types import Face, FrameResult, Labels
+from facereg.weights import find_model
 
 Flow = NDArray[np.float32]
 
 #: Pixels by which forward and backward flow may disagree, beside this share of their lengths.
 AGREE, AGREE_SHARE = 0.5, 0.05
+#: A place that is nearer to a pixel than this is at that pixel.
+AT = 0.1
+#: Pixels of a crop's side, to tell what it shows; and the share of it that is judged, as a crop's
+#: last pixels are seen by halves.
+SIDE, WITHIN = 256, 0.98
+#: Least share of raw's face pixels that a class must take to be common.
+COMMON = 0.001
 
 RUNS = ("raw", "tracked", "default")
 
@@ -50,13 +66,17 @@ class Tally:
     """What is counted of a run.
 
     Attributes:
-        changed, far: pixels whose label changed, and changed beyond a pixel.
-        judged: face pixels with consistent flow.
+        changed, near, far: judged pixels with another label than the flow explains, than the
+            nearest pixel's, and than any of those beside it.
+        edge: face pixels that only one of the two crops shows.
+        judged: face pixels with consistent flow, in both crops.
         confusion: against raw, in frames with fast motion (True) and in the others.
     """
 
     changed: int = 0
+    near: int = 0
     far: int = 0
+    edge: int = 0
     judged: int = 0
     confusion: dict[bool, Confusion] = field(default_factory=lambda: defaultdict(Confusion))
 
@@ -98,13 +118,13 @@ class Motion:
 
     def __init__(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> None:
         one, two = (cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (before, after))
-        flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         back: Flow = flow.calc(two, one, None)
         forth: Flow = flow.calc(one, two, None)
         height, width = one.shape
         grid = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
         self.place = grid + back
-        there = cv2.remap(forth, self.place, None, cv2.INTER_LINEAR)
+        there = self._at(forth, self.place, cv2.INTER_LINEAR)
         self.length = np.linalg.norm(back, axis=2)
         apart = np.linalg.norm(back + there, axis=2)
         inside = (self.place >= 0).all(2) & (self.place <= (width - 1, height - 1)).all(2)
@@ -112,20 +132,53 @@ class Motion:
 
     def bring(self, labels: Labels) -> Labels:
         """Move label maps along, (H, W) uint8."""
-        return np.asarray(cv2.remap(labels, self.place, None, cv2.INTER_NEAREST), np.uint8)
+        return np.asarray(self._at(labels, self.place, cv2.INTER_NEAREST), np.uint8)
+
+    @staticmethod
+    def _at(values: NDArray[Any], place: Flow, between: int) -> NDArray[Any]:
+        return np.asarray(cv2.remap(values, place[:, :, 0], place[:, :, 1], between))
+
+    def explains(self, before: Labels, after: Labels) -> NDArray[np.bool_]:
+        """Tell where a pixel around the place has the label of after, (H, W)."""
+        low, high = np.floor(self.place + AT), np.ceil(self.place - AT)
+        explained = np.zeros(after.shape, bool)
+        for x, y in itertools.product((low, high), repeat=2):
+            corner = np.dstack([x[:, :, 0], y[:, :, 1]])
+            explained |= self._at(before, corner, cv2.INTER_NEAREST) == after
+        return explained
 
 
-def count(tally: Tally, motion: Motion, before: Labels, after: Labels) -> None:
-    """Add one pair of frames."""
+def shown(result: FrameResult, scale: float) -> Labels:
+    """Tell what a frame's crops show, (H, W), 1 there.
+
+    Args:
+        scale: side of the crop over the mean side of the face's box.
+    """
+    size = (result.frame.width, result.frame.height)
+    area = np.zeros(size[::-1], np.uint8)
+    for face in result.faces:
+        matrix = crop_matrix(face.detection, WITHIN * scale, SIDE)
+        crop = np.ones((SIDE, SIDE), np.uint8)
+        area |= cv2.warpAffine(crop, matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return area
+
+
+def count(tally: Tally, motion: Motion, maps: Sequence[Labels], areas: Sequence[Labels]) -> None:
+    """Add one pair of frames: their label maps, and what their crops show."""
+    before, after = maps
     brought = motion.bring(before)
-    judged = motion.known & ((brought != 0) | (after != 0))
+    known = motion.known & ((brought != 0) | (after != 0))
+    crops = motion.bring(areas[0]) + areas[1]
+    judged = known & (crops == 2)
     changed = judged & (brought != after)
-    near = np.zeros_like(changed)
+    beside = np.zeros_like(changed)
     for dy, dx in itertools.product((-1, 0, 1), repeat=2):
-        near |= motion.bring(np.roll(before, (dy, dx), (0, 1))) == after
+        beside |= motion.bring(np.roll(before, (dy, dx), (0, 1))) == after
     tally.judged += int(judged.sum())
-    tally.changed += int(changed.sum())
-    tally.far += int((changed & ~near).sum())
+    tally.near += int(changed.sum())
+    tally.changed += int((changed & ~motion.explains(before, after)).sum())
+    tally.far += int((changed & ~beside).sum())
+    tally.edge += int((known & (crops == 1) & (brought != after)).sum())
 
 
 def speed(motion: Motion, result: FrameResult) -> float:
@@ -142,17 +195,18 @@ def speed(motion: Motion, result: FrameResult) -> float:
 def measure(clip: str, args: argparse.Namespace) -> dict[str, Any]:
     """Run a clip three ways at once, frame by frame."""
     registry = Registry()
-    runs = (
+    runs: tuple[Any, ...] = (
         raw(registry, clip, args),
         tracked(registry, clip, args, smooth=False),
         tracked(registry, clip, args, smooth=True),
     )
     tallies = {name: Tally() for name in RUNS}
     pairs = left_out = fast_frames = frames = 0
-    last: tuple[tuple[FrameResult, ...], list[Labels]] | None = None
+    last: tuple[tuple[FrameResult, ...], list[Labels], list[Labels]] | None = None
     for results in itertools.islice(zip(*runs, strict=True), args.frames):
         frames += 1
         maps = [result.labels() for result in results]
+        areas = [shown(result, args.crop_scale) for result in results]
         if last is not None:
             motion = Motion(last[0][0].frame.image, results[0].frame.image)
             fast = speed(motion, results[0]) >= args.fast
@@ -160,11 +214,11 @@ def measure(clip: str, args: argparse.Namespace) -> dict[str, Any]:
             same = all(len(a.faces) == len(b.faces) for a, b in zip(last[0], results, strict=True))
             if same and results[0].faces:
                 pairs += 1
-                for tally, one, two in zip(tallies.values(), last[1], maps, strict=True):
-                    count(tally, motion, one, two)
-                    tally.confusion[fast].add(maps[0], two)
+                for i, tally in enumerate(tallies.values()):
+                    count(tally, motion, (last[1][i], maps[i]), (last[2][i], areas[i]))
+                    tally.confusion[fast].add(maps[0], maps[i])
             left_out += not same
-        last = results, maps
+        last = results, maps, areas
     for run in runs:
         run.close()
     return {
@@ -177,19 +231,26 @@ def measure(clip: str, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def agreement(confusion: Confusion, least: float) -> float | None:
+    """Average F1 over the classes that take at least this share of the true face pixels."""
+    of_class = confusion.counts[1:].sum(1)
+    f1 = confusion.f1()[1:][of_class >= least * max(1, of_class.sum())]
+    known = f1[~np.isnan(f1)]
+    return float(known.mean()) if of_class.any() and known.size else None
+
+
 def summary(tally: Tally) -> dict[str, float | None]:
     """Turn counts into shares."""
-
-    def agreement(fast: bool) -> float | None:
-        counted = tally.confusion[fast]
-        return float(counted.summary()["mean_f1"]) if counted.counts[1:].any() else None
-
+    counts = {"flicker": tally.changed, "nearest": tally.near, "beyond_a_pixel": tally.far}
     judged = max(1, tally.judged)
+    fast, calm = tally.confusion[True], tally.confusion[False]
     return {
-        "flicker": round(tally.changed / judged, 6),
-        "beyond_a_pixel": round(tally.far / judged, 6),
-        "f1_with_raw_fast": agreement(True),
-        "f1_with_raw_calm": agreement(False),
+        **{name: round(count / judged, 6) for name, count in counts.items()},
+        "edge": round(tally.edge / max(1, tally.judged + tally.edge), 6),
+        "f1_with_raw_fast": agreement(fast, 0),
+        "f1_with_raw_calm": agreement(calm, 0),
+        "f1_with_raw_fast_common": agreement(fast, COMMON),
+        "f1_with_raw_calm_common": agreement(calm, COMMON),
     }
 
 
@@ -200,19 +261,22 @@ def show(found: dict[str, Any]) -> None:
         f"{found['left_out']} left out as faces came or went, "
         f"{found['fast_frames']} with fast motion"
     )
-    head = {"flicker": 19, "of raw": 8, ">1 pixel": 10, " of raw": 8, "F1 fast": 9, "calm": 8}
-    print("".join(f"{name:>{width}}" for name, width in head.items()))
+    shares = {"flicker": "flicker", "nearest": "nearest", "beyond_a_pixel": ">1 pixel"}
+    scores = ("fast", "calm", "fast_common", "calm_common")
+    head = "".join(f"{title:>10}{'of raw':>8}" for title in shares.values())
+    print(f"{'':12}{head}{'edge':>9}{'F1 fast':>9}{'calm':>8}{'common:':>9}{'calm':>8}")
     base = found["raw"]
     for name in RUNS:
         run = found[name]
         cells = [
-            f"{100 * run[key]:>{width}.3f}%{run[key] / base[key] if base[key] else 1:>8.2f}"
-            for key, width in (("flicker", 8), ("beyond_a_pixel", 9))
+            f"{100 * run[key]:>9.3f}%{run[key] / base[key] if base[key] else 1:>8.2f}"
+            for key in shares
         ]
-        scores = [run["f1_with_raw_fast"], run["f1_with_raw_calm"]]
+        cells.append(f"{100 * run['edge']:>8.3f}%")
+        values = [run[f"f1_with_raw_{score}"] for score in scores]
         cells += [
             f"{'-' if f1 is None else f'{f1:.4f}':>{w}}"
-            for f1, w in zip(scores, (9, 8), strict=True)
+            for f1, w in zip(values, (9, 8, 9, 8), strict=True)
         ]
         print(f"  {name:<10}{''.join(cells)}")
 
@@ -226,6 +290,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, help="frames of each clip at most")
     parser.add_argument(
         "--fast", type=float, default=0.02, help="sides a frame that are fast (%(default)s)"
+    )
+    parser.add_argument(
+        "--crop-scale",
+        type=float,
+        default=float(find_model("base").card["crop_scale"]),
+        metavar="X",
+        help="side of the crop over the face's, of another segmenter (%(default)s)",
     )
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from facereg.api import EndRun
-from facereg.processor import Processor, Settings
+from facereg.processor import Processor
 from facereg.registry import Registry
+from facereg.settings import Settings
 from facereg.sinks.window import WindowSink
 from facereg.types import FrameResult, Image
 from tests import clips

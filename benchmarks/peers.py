@@ -38,8 +38,9 @@ from facereg.api import EndRun, Segmenter, Sink
 from facereg.commands.bench import example
 from facereg.drawing import view
 from facereg.plugins.pspnet.crops import crop_matrix, cut
-from facereg.processor import Processor, Settings
+from facereg.processor import Processor
 from facereg.registry import Registry
+from facereg.settings import Settings
 from facereg.types import Box, Detection, Frame, FrameResult, RegionMasks
 
 #: facereg's ids of the peer network's 19 classes; it does not say which brow, eye or ear is whose.

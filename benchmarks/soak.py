@@ -20,8 +20,9 @@ from pathlib import Path
 
 from benchmarks.live import some_display, swaying
 from facereg.api import EndRun, Sink
-from facereg.processor import Processor, Settings
+from facereg.processor import Processor
 from facereg.registry import Registry
+from facereg.settings import Settings
 from facereg.types import FrameResult
 from tests.sources.streams import WHY_NOT, RtspServer, python_with_gstreamer, write_h264
 

@@ -24,8 +24,9 @@ from typing import Any
 
 from facereg.api import Detector
 from facereg.commands.bench import example
-from facereg.processor import Processor, Settings
+from facereg.processor import Processor
 from facereg.registry import Registry
+from facereg.settings import Settings
 from facereg.types import Box, Detection, Frame
 
 #: Intersection over union of the same face's boxes, and frames within which it counts as found.

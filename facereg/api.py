@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .types import Detection, Frame, FrameResult, RegionMasks, SourceInfo
 
@@ -84,6 +84,20 @@ class Segmenter(ABC):
 
     def forget(self, track: int) -> None:
         """Drop what was kept for a track that ended."""
+
+    def state(self) -> Mapping[str, Any] | None:
+        """Tell what is kept from frame to frame, so that a run that was cut off can be resumed.
+
+        Called about once a second while masks are dumped. The default is right for a segmenter
+        that parses every frame by itself.
+
+        Returns:
+            Plain JSON values and numpy arrays, in dicts and lists; None where it cannot be told.
+        """
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` told in the run that was cut off, before the first frame."""
 
     def close(self) -> None:
         """Release everything."""

@@ -253,6 +253,24 @@ def _train(add: _Adder) -> None:
     train.add_argument("--split", default="train", help="images to learn from (%(default)s)")
     train.add_argument("--val", default="val", help="images to select by (%(default)s)")
     train.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="DATASET",
+        help="another dataset to learn from, 255 where its labels are unknown; may be repeated",
+    )
+    train.add_argument(
+        "--partial",
+        metavar="DATASET",
+        help="one that labels some classes only (say hair); its 0 means none of them",
+    )
+    train.add_argument(
+        "--share",
+        type=_share,
+        default=0.25,
+        help="of the pictures drawn, how many come from --also and --partial (%(default)s)",
+    )
+    train.add_argument(
         "--work",
         default="runs/train",
         metavar="DIR",
@@ -261,9 +279,13 @@ def _train(add: _Adder) -> None:
     train.add_argument("--overwrite", action="store_true", help="replace the model if it exists")
     network = train.add_argument_group("network")
     network.add_argument("--backbone", default="mobilenet_v2", help="default: %(default)s")
-    network.add_argument("--output-stride", type=int, choices=(8, 16), default=16)
+    network.add_argument("--output-stride", type=int, choices=(8, 16, 32), default=32)
     network.add_argument("--init", metavar="FILE", help="ImageNet weights for the backbone")
-    network.add_argument("--weights", metavar="FILE", help="a model (.safetensors) to start from")
+    network.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="a model (.safetensors) to start from; layers that it lacks begin anew",
+    )
     recipe = train.add_argument_group("recipe")
     recipe.add_argument("--minutes", type=_amount, help="train for so long")
     recipe.add_argument("--steps", type=_positive, help="train for so many batches")
@@ -362,6 +384,12 @@ def _positive(text: str) -> int:
 def _amount(text: str) -> float:
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", text) or not float(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
+def _share(text: str) -> float:
+    if not re.fullmatch(r"0?\.\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1, as 0.25")
     return float(text)
 
 

@@ -6,13 +6,15 @@ somebody else's code, into one line that names the plugin, the frame and the cur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import PluginError
+from .api import EndRun
+from .errors import FaceregError, PluginError
 from .regions import CLASSES
 from .types import Box, Detection, Frame, Image, RegionMasks
 
@@ -27,6 +29,18 @@ def label(kind: str, component: object) -> str:
     """
     name, origin = getattr(component, "name", "?"), getattr(component, "origin", "")
     return f"{kind} {name} ({origin})" if origin else f"{kind} {name}"
+
+
+@contextmanager
+def blame(who: str, frame: Frame | None, kind: type[FaceregError]) -> Iterator[None]:
+    """Wrap what somebody else's code raises, once, naming the component and the frame."""
+    try:
+        yield
+    except (FaceregError, EndRun):
+        raise
+    except Exception as e:
+        where = "" if frame is None else f", frame {frame.index}"
+        raise kind(f"{who}{where}: {type(e).__name__}: {e}") from e
 
 
 def check_detections(found: object, frame: Frame, origin: str) -> tuple[Detection, ...]:

@@ -31,6 +31,7 @@ from ._loading import Component, collect
 from .api import Detector, Segmenter, Sink, Source
 from .contract import check_detections, check_regions
 from .errors import FaceregError, PluginError
+from .state import pack, unpack
 from .types import Box, Detection, Frame, FrameResult, Image, SourceInfo
 
 __all__ = [
@@ -203,6 +204,21 @@ class SegmenterContract(_Contract):
         segmenter.forget(7)
         segmenter.forget(8)
         segmenter.close()
+
+    def test_it_goes_on_where_another_ended(self) -> None:
+        """A run that was cut off is resumed with what `state` tells, so that must be all."""
+        one, other = self.make(), self.make()
+        frames = [Frame(noise(120, 160), i) for i in range(2)]
+        faces = [replace(face, track=7) for face in _faces(160, 120)[:1]]
+        one.segment(frames[0], faces)
+        state = one.state()
+        if state is not None:
+            other.restore(unpack(pack(state)))
+            (here,), (there,) = (s.segment(frames[1], faces) for s in (one, other))
+            assert here.box == there.box, "it remembers more than its state tells"
+            assert np.array_equal(here.labels, there.labels), "it remembers more than its state"
+        one.close()
+        other.close()
 
     def test_it_describes_its_model(self) -> None:
         """The manifest of a dump names it, as plain text."""

@@ -8,8 +8,9 @@ from the clock, so the same input gives the same result on any machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,11 @@ SURE = 0.95
 FILL, PART = 0.3, 0.003
 #: The same of a face that is new and that the detector is not sure of.
 NEW_FILL, NEW_PART = 0.5, 0.006
+#: Frames in which its mask showed a face, from which on a face is known well.
+HABIT = 10
+#: Frames in a row for which a face that is known well is followed though its mask shows no more
+#: than skin, and shares of its size by which that may move and grow in one of them.
+DOUBTS, DRIFT = 4, 0.25
 #: Share of a box's side around it in which its mask counts: another face beside it must not.
 REACH = 0.1
 #: Most that a face may grow or shrink by, as its mask tells, until the detector must look again.
@@ -44,6 +50,8 @@ GROWTH = 1.5
 REST = 0.012
 #: Mean change of a pixel, 0 to 255, from which on two frames are different scenes.
 CUT = 40.0
+#: The same in the dark, as a share of the mean brightness, and the least change that counts.
+DARK_CUT, DARKEST = 0.6, 10.0
 
 _FACE = np.zeros(256, np.uint8)
 _FACE[list(class_ids(["face", "glasses"]))] = 1
@@ -60,21 +68,20 @@ class Anchor:
     Attributes:
         x, y: centre of the face's pixels.
         size: root of their number.
+        whole: whether at least two of eyes (or brows or glasses), nose and mouth are among them.
+            Somebody who looks down shows less.
         convincing: whether they would do for a face that is new.
     """
 
     x: float
     y: float
     size: float
+    whole: bool = True
     convincing: bool = True
 
 
 def measure(regions: RegionMasks, box: Box) -> Anchor | None:
-    """Find the anchor of a face's mask near its box; None where it does not look like a face.
-
-    The face's pixels must fill a fair part of the box, and at least two of eyes (or brows or
-    glasses), nose and mouth must be there.
-    """
+    """Find the anchor of a face's mask near its box; None if it does not fill a fair part of it."""
     import cv2
 
     reach = round(REACH * max(box.width, box.height))
@@ -89,12 +96,12 @@ def measure(regions: RegionMasks, box: Box) -> Anchor | None:
     face = moments["m00"]
     counts = np.bincount(near.ravel(), minlength=len(CLASSES))
     parts = [float(counts[ids].sum()) for ids in _PARTS]
-    if face < FILL * box.area or sum(part >= PART * face for part in parts) < 2:
+    if face < FILL * box.area:
         return None
+    whole = sum(part >= PART * face for part in parts) >= 2
     convincing = face >= NEW_FILL * box.area and min(parts) >= NEW_PART * face
-    return Anchor(
-        x0 + moments["m10"] / face, y0 + moments["m01"] / face, math.sqrt(face), convincing
-    )
+    x, y = x0 + moments["m10"] / face, y0 + moments["m01"] / face
+    return Anchor(x, y, math.sqrt(face), whole, convincing)
 
 
 class OneEuro:
@@ -145,6 +152,8 @@ class Track:
         confirmed: time of the last frame in which the detector found it.
         reference: the detection and anchor that its movement is counted from.
         anchor: where its mask last was.
+        habit: frames in which its mask showed a face.
+        doubts: frames since then, or since the detector saw it.
     """
 
     id: int
@@ -154,6 +163,8 @@ class Track:
     confirmed: float
     reference: tuple[Detection, Anchor] | None = None
     anchor: Anchor | None = None
+    habit: int = 0
+    doubts: int = 0
     filter: OneEuro = field(default_factory=OneEuro)
 
 
@@ -180,6 +191,17 @@ class Tracker:
         self._thumb: NDArray[np.uint8] | None = None
         self.ended: list[int] = []
 
+    def state(self) -> dict[str, Any]:
+        """Tell all that is known, as plain values and arrays."""
+        tracks, lost = ([_told(t) for t in ts] for ts in (self._tracks, self._lost))
+        known = {n: v for n, v in vars(self).items() if n not in ("_every", "_tracks", "_lost")}
+        return {**known, "_tracks": tracks, "_lost": lost}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` told."""
+        tracks, lost = ([_taken(t) for t in state[name]] for name in ("_tracks", "_lost"))
+        vars(self).update({**state, "_tracks": tracks, "_lost": lost})
+
     def due(self, frame: Frame) -> bool:
         """Say whether the detector should look at this frame.
 
@@ -192,6 +214,11 @@ class Tracker:
         self._since += 1
         return not self._tracks or self._failed or self._since >= self._every
 
+    @property
+    def until_due(self) -> int:
+        """Frames until the detector's next turn, if no face is lost before and no scene ends."""
+        return max(1, self._every - self._since) if self._tracks else 1
+
     def _is_cut(self, frame: Frame) -> bool:
         import cv2
 
@@ -200,7 +227,11 @@ class Tracker:
         small = cv2.resize(frame.image[::4, ::4], (32, 18), interpolation=cv2.INTER_AREA)
         thumb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         before, self._thumb = self._thumb, thumb
-        return before is not None and float(cv2.absdiff(before, thumb).mean()) > CUT
+        if before is None:
+            return False
+        brightness = (float(before.mean()) + float(thumb.mean())) / 2
+        least = min(CUT, max(DARKEST, DARK_CUT * brightness))
+        return float(cv2.absdiff(before, thumb).mean()) > least
 
     def update(self, frame: Frame, found: Sequence[Detection]) -> tuple[Detection, ...]:
         """Match new detections with the known faces; return every face of the frame."""
@@ -236,7 +267,8 @@ class Tracker:
         """Take each face's new mask as the place to go on from.
 
         A track whose mask does not look like a face ends at once, unless the detector sees it in
-        this very frame; a new one that the detector is not sure of ends even so.
+        this very frame; a new one that the detector is not sure of ends even so. One that is known
+        well lives through a few frames in which its mask shows a face without eyes or mouth.
 
         Returns:
             The faces that are left.
@@ -249,16 +281,10 @@ class Tracker:
                 kept.append(face)
                 continue
             anchor = measure(face.regions, face.detection.box)
-            good = anchor is not None and _plausible(track.reference, anchor)
-            if anchor is not None and track.born == frame.time:
-                good = anchor.convincing
-            known_or_sure = track.born != frame.time or face.detection.score >= SURE
-            sure = track.confirmed == frame.time and known_or_sure
-            if good or sure:
-                track.anchor = anchor if good else None
-                track.seen = frame.time
-                if track.reference is None and anchor is not None:
-                    track.reference = (track.detection, anchor)
+            if anchor is not None and not _plausible(track.reference, anchor):
+                anchor = None
+            if _believed(track, face.detection.score, anchor, frame.time):
+                _note(track, anchor, frame.time)
                 kept.append(face)
             else:
                 self._tracks.remove(track)
@@ -283,6 +309,8 @@ class Tracker:
             return None
         track = min(near, key=lambda t: _apart(t.detection.box, detection.box))
         self._lost.remove(track)
+        if track.id in self.ended:  # in this very frame: what is kept of it is still good
+            self.ended.remove(track.id)
         track.filter, track.born = OneEuro(), time
         return track
 
@@ -325,6 +353,62 @@ class Tracker:
             landmarks=marks,
             track=track.id,
         )
+
+
+def _told(track: Track) -> dict[str, Any]:
+    """Write a track as plain values and arrays."""
+    return {**asdict(track), "filter": dict(vars(track.filter))}
+
+
+def _taken(told: Mapping[str, Any]) -> Track:
+    """Make a track of what `_told` wrote."""
+    anchor, reference, smoother = told["anchor"], told["reference"], OneEuro()
+    vars(smoother).update(told["filter"])
+    return Track(
+        **{
+            **told,
+            "detection": _detection(told["detection"]),
+            "anchor": anchor and Anchor(**anchor),
+            "reference": reference and (_detection(reference[0]), Anchor(**reference[1])),
+            "filter": smoother,
+        }
+    )
+
+
+def _detection(told: Mapping[str, Any]) -> Detection:
+    return Detection(**{**told, "box": Box(*told["box"])})
+
+
+def _believed(track: Track, score: float, anchor: Anchor | None, time: float) -> bool:
+    """Whether to go on with a track, given where its mask says it is in this frame."""
+    known_well = track.habit >= HABIT
+    if track.born == time and score < SURE:
+        return anchor is not None and (anchor.convincing or known_well)
+    if track.confirmed == time:
+        return True
+    if anchor is None or anchor.whole:
+        return anchor is not None
+    return known_well and track.doubts < DOUBTS and _continues(track.anchor, anchor)
+
+
+def _note(track: Track, anchor: Anchor | None, time: float) -> None:
+    """Go on with a track from its mask in this frame."""
+    whole = anchor is not None and anchor.whole
+    track.habit += whole
+    track.doubts = 0 if whole or track.confirmed == time else track.doubts + 1
+    track.anchor = anchor if whole or track.habit >= HABIT else None
+    track.seen = time
+    if track.reference is None and anchor is not None:
+        track.reference = (track.detection, anchor)
+
+
+def _continues(before: Anchor | None, anchor: Anchor) -> bool:
+    """Whether an anchor is about where it was in the frame before."""
+    if before is None:
+        return False
+    reach = DRIFT * before.size
+    away = math.hypot(anchor.x - before.x, anchor.y - before.y)
+    return away <= reach and abs(anchor.size - before.size) <= reach
 
 
 def _plausible(reference: tuple[Detection, Anchor] | None, anchor: Anchor) -> bool:

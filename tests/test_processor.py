@@ -22,9 +22,10 @@ from facereg import (
     Source,
     SourceError,
     SourceInfo,
-    processor,
+    parsing,
 )
-from facereg.processor import Processor, Settings
+from facereg.processor import Processor
+from facereg.settings import Settings
 
 
 class Numbers(Source):
@@ -236,7 +237,7 @@ def test_a_detector_that_answers_nonsense_is_named() -> None:
 def test_a_slow_detector_is_told_of_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(processor, "SLOW", 0.01)
+    monkeypatch.setattr(parsing, "SLOW", 0.01)
     totals = Processor(Numbers(4), One(delay=0.02), None, [Notes()]).run()
     assert totals.frames == 4
     told = [r.getMessage() for r in caplog.records if "detector one took" in r.getMessage()]

@@ -18,7 +18,8 @@ import pytest
 from facereg.api import Detector, Segmenter, Sink, Source
 from facereg.errors import FaceregError, PluginError
 from facereg.hookspecs import hookimpl
-from facereg.processor import Processor, Settings
+from facereg.processor import Processor
+from facereg.settings import Settings
 from facereg.testing import (
     DetectorContract,
     MemorySource,
@@ -273,6 +274,25 @@ class Clinging(GoodSegmenter):
         {7: 0}.pop(track)
 
 
+class Secretive(GoodSegmenter):
+    """Remembers what its state does not tell."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def segment(self, frame: Frame, detections: Sequence[Detection]) -> Sequence[RegionMasks]:
+        self._asked += any(d.track for d in detections)
+        found = super().segment(frame, detections)
+        return [RegionMasks(r.box, r.labels + np.uint8(self._asked)) for r in found]
+
+
+class Silent(Secretive):
+    """Remembers, and says that it cannot tell."""
+
+    def state(self) -> None:
+        return None
+
+
 @pytest.mark.parametrize(
     ("component", "check"),
     [
@@ -280,10 +300,15 @@ class Clinging(GoodSegmenter):
         (Unclipped, "test_it_takes_any_picture"),
         (Neighbourly, "test_it_answers_in_order"),
         (Clinging, "test_it_forgets"),
+        (Secretive, "test_it_goes_on_where_another_ended"),
     ],
 )
 def test_a_bad_segmenter_is_caught(component: type, check: str, tmp_path: Path) -> None:
     assert failures(SegmenterContract, component, tmp_path) == {check, UNREGISTERED}
+
+
+def test_a_segmenter_need_not_tell_its_state(tmp_path: Path) -> None:
+    assert failures(SegmenterContract, Silent, tmp_path) == {UNREGISTERED}
 
 
 class Reuser(GoodSource):

@@ -7,6 +7,7 @@ import numpy as np
 
 from facereg import Box, Detection, Face, Frame, RegionMasks
 from facereg.regions import IDS
+from facereg.state import pack, unpack
 from facereg.tracking import OneEuro, Tracker, measure
 
 WIDTH, HEIGHT = 320, 240
@@ -30,6 +31,13 @@ def mask(x: float, y: float, side: int = 60) -> RegionMasks:
         cv2.circle(labels, (centre[0] + dx, centre[1] + dy), 4, IDS[name], -1)
     cv2.circle(labels, (centre[0], centre[1] + 18), 5, IDS["lower_lip"], -1)
     return RegionMasks(Box(0, 0, WIDTH, HEIGHT), labels)
+
+
+def bowed(x: float, y: float, side: int = 60) -> RegionMasks:
+    """Somebody looks down: skin and the tip of a nose."""
+    down = mask(x, y, side).labels
+    down[~np.isin(down, (0, IDS["nose"]))] = IDS["skin"]
+    return RegionMasks(Box(0, 0, WIDTH, HEIGHT), down)
 
 
 def wall() -> RegionMasks:
@@ -167,3 +175,100 @@ def test_a_doubtful_detection_needs_a_mask_that_is_a_face() -> None:
         detections = tracker.update(frame(0), [Detection(Box(100, 80, 160, 140), score)])
         assert len(learn(tracker, frame(0), detections, [wall()])) == kept
         assert not tracker.failed
+
+
+def known_well(tracker: Tracker, frames: int = 20) -> None:
+    """Follow a face for so many frames."""
+    for i in range(frames):
+        due = tracker.due(frame(i))
+        new = tracker.update(frame(i), [found(100, 80)]) if due else tracker.predict(frame(i))
+        assert len(learn(tracker, frame(i), new, [mask(100, 80)])) == 1
+
+
+def test_a_known_face_that_looks_down_is_followed_for_four_frames() -> None:
+    tracker = Tracker(100)
+    known_well(tracker)
+    kept = []
+    for i in range(20, 26):
+        tracker.due(frame(i))
+        new = tracker.predict(frame(i))
+        kept.append(len(learn(tracker, frame(i), new, [bowed(100, 80 + i - 20)] * len(new))))
+    assert kept == [1, 1, 1, 1, 0, 0]
+
+
+def test_a_known_face_that_looks_down_stays_as_long_as_the_detector_sees_it() -> None:
+    tracker, asked = Tracker(5), 0
+    known_well(tracker)
+    for i in range(20, 60):
+        due = tracker.due(frame(i))
+        new = tracker.update(frame(i), [found(100, 80)]) if due else tracker.predict(frame(i))
+        faces = learn(tracker, frame(i), new, [bowed(100, 80)])
+        if tracker.failed and not due:
+            new = tracker.update(frame(i), [found(100, 80)])
+            faces = learn(tracker, frame(i), new, [bowed(100, 80)])
+        asked += due
+        assert [face.id for face in faces] == [1]
+    assert tracker.ended == []
+    assert asked == 8
+
+
+def test_a_known_face_that_is_found_again_needs_no_eyes_and_a_new_one_does() -> None:
+    for frames, kept in ((20, 1), (3, 0)):
+        tracker = Tracker(1)
+        known_well(tracker, frames)
+        learn(tracker, frame(20), tracker.predict(frame(20)), [wall()])
+        assert tracker.ended == [1]
+        again = tracker.update(frame(21), [found(104, 84)])
+        assert [d.track for d in again] == [1]
+        assert len(learn(tracker, frame(21), again, [bowed(104, 84)])) == kept
+
+
+def test_a_known_face_ends_at_once_where_its_mask_is_no_face_or_another_one() -> None:
+    for no_face in (wall(), bowed(135, 80), bowed(112, 92, 36)):
+        tracker = Tracker(100)
+        known_well(tracker)
+        assert learn(tracker, frame(20), tracker.predict(frame(20)), [no_face]) == ()
+        assert tracker.ended == [1]
+
+
+def test_a_cut_between_dark_scenes_ends_every_track() -> None:
+    tracker = Tracker(10)
+    night = [Frame(picture, i, i / 25) for i, picture in enumerate((NOISE // 10, NOISE // 10))]
+    other = Frame(np.rot90(NOISE // 4, 2).copy() + np.uint8(15), 2, 2 / 25)
+    for at in night:
+        tracker.due(at)
+        detections = tracker.update(at, [found(100, 80)])
+        learn(tracker, at, detections, [mask(100, 80)])
+    assert tracker.due(other)
+    assert tracker.predict(other) == ()
+
+
+def follow(tracker: Tracker, index: int) -> list[tuple]:
+    """Follow two faces, one of which is away in frames 5 to 8, over a cut before frame 12."""
+    at, places = frame(index, scene=index // 12), [(60 + 3.3 * index, 80), (220, 90)]
+    there = places[:1] if 5 <= index <= 8 else places
+    if tracker.due(at):
+        shape = np.array([[18, 25], [42, 25], [30, 38], [20, 48], [40, 48]], np.float32)
+        marks = [shape + np.array(place, np.float32) for place in there]
+        pairs = zip(there, marks, strict=True)
+        new = [Detection(found(*place).box, 0.9 + place[0] / 3000, m) for place, m in pairs]
+        detections = tracker.update(at, new)
+    else:
+        detections = tracker.predict(at)
+    near = [min(places, key=lambda place: abs(place[0] - d.box.x0)) for d in detections]
+    faces = learn(tracker, at, detections, [mask(*n) if n in there else wall() for n in near])
+    ended, tracker.ended = tracker.ended, []
+    rows = [(f.id, f.detection.box, f.detection.score, f.detection.landmarks) for f in faces]
+    return [tuple(ended), *((*row[:3], row[3].tolist()) for row in rows)]
+
+
+def test_another_tracker_goes_on_exactly_where_one_ended() -> None:
+    one, states, results = Tracker(3), [], []
+    for i in range(16):
+        states.append(pack(one.state()))
+        results.append(follow(one, i))
+    assert {result[0] for result in results} == {(), (2,), (1, 2)}
+    for i, state in enumerate(states):
+        other = Tracker(3)
+        other.restore(unpack(state))
+        assert [follow(other, j) for j in range(i, 16)] == results[i:], f"from frame {i}"

@@ -15,12 +15,17 @@ from typing import Any, cast
 
 import numpy as np
 
+from .. import __version__
 from ..api import Detector, Segmenter, Sink
 from ..contract import check_detections, check_regions
 from ..errors import SourceError, UsageError
-from ..processor import Processor, Settings, Totals
+from ..processor import Processor
 from ..registry import Registry, split_spec
+from ..settings import Settings, Totals
+from ..sinks.dumps.cache import ResultCache
+from ..sinks.masks import MasksSink
 from ..types import Face, Frame, FrameResult, Image, RegionMasks, SourceInfo
+from ._jobs import stamp
 
 DETECTOR = "mtcnn"
 SEGMENTER = "pspnet"
@@ -42,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         duration=args.duration,
         on_error=args.on_error,
         provenance=_provenance(args.detector, args.segmenter, segmenter),
+        cache=None if detector.tracks else _cache(sinks, args),
     )
     source = registry.open_source(args.source, start=args.start)
     processor = Processor(source, detector, segmenter, sinks, settings)
@@ -92,6 +98,26 @@ def _provenance(detector: str | None, spec: str | None, segmenter: Segmenter) ->
     }
 
 
+def _cache(sinks: list[Sink], args: argparse.Namespace) -> ResultCache | None:
+    """Have the first dump of masks keep what it takes to resume it; None where nothing can.
+
+    A run goes on from where another ended if both read the same files and were told the same.
+    """
+    source = stamp(Path(args.source))
+    dump = next((sink for sink in sinks if isinstance(sink, MasksSink)), None)
+    if dump is None or source is None:
+        return None
+    told = ("start", "max_faces", "detect_every", "on_error", "smooth")
+    settings = {
+        "version": __version__,
+        "source": source,
+        "plugins": [stamp(Path(plugin)) for plugin in args.plugin],
+        **{name: getattr(args, name) for name in told},
+    }
+    dump.cache = ResultCache(dump.path, settings)
+    return dump.cache
+
+
 def _run_until_signalled(processor: Processor) -> bool:
     """Run; let the first Ctrl-C or SIGTERM end it as the end of the input would.
 
@@ -118,7 +144,12 @@ def _run_until_signalled(processor: Processor) -> bool:
 
 
 def _summary(totals: Totals) -> str:
-    notes = {"dropped": totals.dropped, "reused": totals.reused, "skipped": totals.skipped}
+    notes = {
+        "dropped": totals.dropped,
+        "reused": totals.reused,
+        "skipped": totals.skipped,
+        "cached": totals.cached,
+    }
     more = "".join(f", {count} {what}" for what, count in notes.items() if count)
     outputs = "".join(f"\n  {path}" for path in totals.outputs)
     return (
@@ -185,7 +216,7 @@ def process(
         plugins: plugin files to load first.
         start: seconds to skip of a file.
         **settings: ``max_faces``, ``detect_every``, ``duration``, ``on_error``, as in
-            `facereg.processor.Settings`.
+            `facereg.settings.Settings`.
 
     Raises:
         FaceregError: something cannot be found, opened or read.

@@ -13,6 +13,7 @@ from ..sinks.target import check_file
 
 if TYPE_CHECKING:
     from ..plugins.pspnet.network import PSPNet
+    from ..training.batches import Data
     from ..training.dataset import FaceDataset
     from ..training.train import Recipe
 
@@ -26,8 +27,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     output = Path(args.output)
     check_file(output, (".safetensors",), args.overwrite)
-    if args.size % 96:
-        raise UsageError(f"--size {args.size}: must be a multiple of 96, as 288 or 384")
+    whole = 6 * args.output_stride  # the pyramid's 6 bins must be of whole features
+    if args.size % whole:
+        raise UsageError(f"--size {args.size}: must be a multiple of {whole}, as {2 * whole}")
+    from ..training.calibrate import calibrate
     from ..training.card import new_card, write_card, write_weights
     from ..training.dataset import FaceDataset
     from ..training.plots import plot_history
@@ -36,16 +39,21 @@ def run(args: argparse.Namespace) -> int:
     train = FaceDataset(args.dataset, args.split)
     held_out = FaceDataset(args.dataset, args.val) if args.val else None
     network = _network(args)
-    trainer = Trainer(network, train, held_out, _recipe(args), Path(args.work))
+    data = _data(args, train)
+    trainer = Trainer(network, data, held_out, _recipe(args), Path(args.work))
     network.load_state_dict(trainer.run())
+    moved = {} if held_out is None else calibrate(network, held_out, args.size)
     write_weights(network.state_dict(), output)
     card = new_card(network, args.size)
     card["name"] = args.name or output.stem
     card["command"] = shlex.join(["facereg", *args.argv])
+    card["calibration"] = moved
     card["data"] = {
         "name": args.data_name or Path(args.dataset).resolve().name,
         "terms": args.data_terms,
         "images": len(train),
+        "also": {d.root.name: len(d) for d in data.also},
+        "partial": {d.root.name: len(d) for d in [data.partial] if d is not None},
     }
     if held_out is not None:
         card["metrics"] = _measured(network, args.size, held_out, args.val)
@@ -58,8 +66,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _network(args: argparse.Namespace) -> PSPNet:
     """Make the network, from an ImageNet backbone, from a model, or from nothing."""
-    import safetensors
-    import safetensors.torch
     import torch
 
     from ..plugins.pspnet.network import BACKBONES, PSPNet
@@ -72,12 +78,43 @@ def _network(args: argparse.Namespace) -> PSPNet:
     if args.init:
         load_backbone(network.backbone, args.backbone, Path(args.init))
     if args.weights:
-        try:
-            network.load_state_dict(safetensors.torch.load_file(args.weights))
-        except (OSError, RuntimeError, safetensors.SafetensorError) as e:
-            reason = " ".join(str(e).split())[:200]
-            raise ModelError(f"{args.weights}: does not fit the network: {reason}") from e
+        _start_from(network, Path(args.weights))
     return network
+
+
+def _start_from(network: PSPNet, path: Path) -> None:
+    """Take over every layer of a model that has the same name and shape in the network."""
+    import safetensors
+    import safetensors.torch
+
+    try:
+        state = safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as e:
+        raise ModelError(
+            f"{path}: cannot be read as safetensors: {' '.join(str(e).split())}"
+        ) from e
+    own = network.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
+    if not any(key.startswith("backbone.") for key in fitting):
+        raise ModelError(f"{path}: its backbone is not {network.config['backbone']}")
+    network.load_state_dict({**own, **fitting})
+    anew = sorted({key.split(".")[0] for key in own.keys() - fitting.keys()})
+    if anew:
+        print(f"{path.name}: {len(fitting)} of {len(own)} tensors fit; anew: {', '.join(anew)}")
+
+
+def _data(args: argparse.Namespace, main: FaceDataset) -> Data:
+    """Open the further datasets; of each the split that is named like the main one, if any."""
+    from ..training.batches import Data
+    from ..training.dataset import FaceDataset
+
+    def opened(folder: str) -> FaceDataset:
+        return FaceDataset(
+            folder, args.split if Path(folder, f"{args.split}.txt").exists() else None
+        )
+
+    partial = opened(args.partial) if args.partial else None
+    return Data(main, [opened(folder) for folder in args.also], partial, args.share)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

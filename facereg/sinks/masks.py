@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import deque
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -16,11 +17,13 @@ from ..api import Sink
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..regions import CLASSES, COLORS
-from ..types import Face, FrameResult, SourceInfo
+from ..types import Face, FrameResult, Labels, SourceInfo
 from . import target
+from .dumps import cache
 from .dumps import resume as resuming
 from .dumps.dump import FORMAT_VERSION, LINES, MANIFEST, MaskDump
 from .dumps.files import (
+    IN_HAND,
     Format,
     Instances,
     Line,
@@ -71,10 +74,14 @@ class MasksSink(Sink):
         self._resume, self._overwrite = resume, overwrite
         #: Frames that a resumed dump had already, by index; they are not written again.
         self.done: frozenset[int] = frozenset()
+        #: What an earlier run left, and what the next one will find; the caller sets it.
+        self.cache: cache.ResultCache | None = None
         self.report: dict[str, object] = {}
         self._lines: io.FileIO | None = None
         self._failed = False
         self._count = 0
+        self._latest: deque[int] = deque(maxlen=IN_HAND + 1)  # indices of the last lines
+        self._aside: int | None = None  # the last frame of videos that were moved aside
 
     def open(self, info: SourceInfo) -> None:
         """Make the folder, or see how far it got."""
@@ -89,29 +96,50 @@ class MasksSink(Sink):
         try:
             kept = self._enter_folder()
             replace(self.path / MANIFEST, _json(self._manifest))
+            self._open_cache(kept)
             self._writer = self._make_writer()
             if kept and self._format == "ffv1":
+                self._aside = kept[-1]["index"]
                 self._copy_back(kept)
             self._lines = io.FileIO(self.path / LINES, "ab")
         except OSError as e:
             raise SinkError(f"{self.path}: {e.strerror or e}") from e
-        self.done, self._count = frozenset(line["index"] for line in kept), len(kept)
+        indices = [line["index"] for line in kept]
+        self._latest.extend(indices)
+        self.done, self._count = frozenset(indices), len(kept)
 
     def write(self, result: FrameResult) -> None:
         """Write one frame's maps, then its line."""
-        frame = result.frame
-        if self._failed or frame.index in self.done:
+        index = result.frame.index
+        if self._failed or index in (self.done if self.cache is None else self.cache):
             return
-        labels, size = result.labels(), (self._info.height, self._info.width)
+        labels, line = result.labels(), describe(result)
         self._failed = True  # until it has worked
+        if self.cache is not None:
+            self.cache.note(result, labels, line)
+        if index not in self.done:
+            self._add(result, labels, line)
+        if self.cache is not None:
+            self.cache.settle(self._safe())
+        self._failed = False
+
+    def _add(self, result: FrameResult, labels: Labels, line: Line) -> None:
+        frame, size = result.frame, (self._info.height, self._info.width)
         if self._format == "ffv1" and labels.shape != size:
             raise SinkError(
                 f"{self.path}: frame {frame.index} is {frame.width}x{frame.height}, not the "
                 f"source's {size[1]}x{size[0]}; format=png takes mixed sizes"
             )
         owners = self._owners(result) if self._instances else None
-        self._append(self._writer.add(describe(result), labels, owners))
-        self._failed = False
+        self._append(self._writer.add(line, labels, owners))
+        if self._aside is not None and self._safe() > self._aside:
+            self._aside = None
+            target.discard(*self.path.glob(".*.mkv.old"))  # a second crash goes on from here
+
+    def _safe(self) -> int:
+        """Say which frame, and all before it, a crash would leave; -1: none."""
+        behind = self._writer.behind
+        return self._latest[-1 - behind] if len(self._latest) > behind else -1
 
     def close(self) -> None:
         """Write what is left, and say in the manifest that the dump is complete."""
@@ -121,12 +149,17 @@ class MasksSink(Sink):
             if self._failed:
                 self._writer.abandon()
                 return
-            self._append(self._writer.close())
+            lines = self._writer.close()
+            if self.cache is not None:
+                self.cache.settle(self._safe())  # a chunk that is not full is made again
+            self._append(lines)
             done = {**self._manifest, "frames": self._count, "complete": True}
             replace(self.path / MANIFEST, _json(done))
             target.discard(*self.path.glob(".*.mkv.old"))
         finally:
             self._lines.close()
+            if self.cache is not None:
+                self.cache.close()
         self.outputs = (str(self.path),)
         self.report = {
             "path": str(self.path),
@@ -149,6 +182,12 @@ class MasksSink(Sink):
             raise SinkError(f"{self.path} is not empty; --overwrite replaces a dump in it")
         resuming.clear(self.path)
         return []
+
+    def _open_cache(self, kept: list[Line]) -> None:
+        if self.cache is None:
+            cache.remove(self.path)
+        else:
+            self.cache.open(kept, resuming.reader(self.path, self._manifest))
 
     def _copy_back(self, kept: list[Line]) -> None:
         try:
@@ -208,6 +247,7 @@ class MasksSink(Sink):
             if written != len(data):
                 raise SinkError(f"{self.path / LINES}: no room for a whole line")
             self._count += 1
+            self._latest.append(line["index"])
 
 
 def describe(result: FrameResult) -> Line:

@@ -47,7 +47,7 @@ class Mp4Sink(Sink):
         path: Path,
         view: str = "overlay",
         crf: int = 18,
-        preset: Preset = "fast",
+        preset: Preset = "veryfast",
         codec: Codec = "auto",
         audio: Audio = "copy",
         overwrite: bool = False,

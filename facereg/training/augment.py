@@ -10,21 +10,20 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from ..regions import MIRRORED
-
-#: Label of a pixel that lies outside the picture; losses pass over it.
-IGNORE = 255
+from .dataset import IGNORE
 
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 
-_SWAP = np.arange(256, dtype=np.uint8)
+#: The class that each class becomes in a mirror.
+SWAP = np.arange(256, dtype=np.uint8)
 for _left, _right in MIRRORED:
-    _SWAP[_left], _SWAP[_right] = _right, _left
+    SWAP[_left], SWAP[_right] = _right, _left
 
 
 def mirror(image: Image, labels: Labels) -> tuple[Image, Labels]:
     """Mirror a picture and its labels; the person's left becomes right."""
-    return np.asarray(cv2.flip(image, 1), np.uint8), _SWAP[labels[:, ::-1]]
+    return np.asarray(cv2.flip(image, 1), np.uint8), SWAP[labels[:, ::-1]]
 
 
 class Augment:

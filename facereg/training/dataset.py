@@ -1,4 +1,11 @@
-"""Folders of labelled face crops: ``images/NAME.jpg|png`` beside ``labels/NAME.png``."""
+"""Folders of labelled face crops: ``images/NAME.jpg|png`` beside ``labels/NAME.png``.
+
+Three kinds of labels:
+
+- whole: every pixel is a class id; 255 where it is unknown;
+- machine-made, in the same form, 255 where the labelling networks were not sure;
+- partial: the folder knows some classes only (Figaro's *hair*), and 0 means "none of these".
+"""
 
 from __future__ import annotations
 
@@ -13,6 +20,9 @@ from ..errors import SourceError, UsageError, nearest
 from ..regions import CLASSES
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
+
+#: Label of a pixel whose class is unknown; losses and scores pass over it.
+IGNORE = 255
 
 
 class FaceDataset:
@@ -71,16 +81,17 @@ class FaceDataset:
         return np.asarray(image, np.uint8)
 
     def labels(self, index: int) -> NDArray[np.uint8]:
-        """Read a label map, (H, W) uint8 class ids.
+        """Read a label map, (H, W) uint8 class ids, `IGNORE` where unknown.
 
         Raises:
             SourceError: the file is a colour picture, or holds a value that is no class id.
         """
         path = self._label_path(self.names[index])
         labels = np.array(Image.open(path))
-        if labels.ndim != 2 or labels.max() >= len(CLASSES):
+        known = labels[labels != IGNORE]
+        if labels.ndim != 2 or (known >= len(CLASSES)).any():
             raise SourceError(
                 f"{path}: not a label map; its pixels must be class ids 0 to {len(CLASSES) - 1}, "
-                "as a paletted or gray PNG"
+                f"or {IGNORE} where unknown, as a paletted or gray PNG"
             )
         return labels.astype(np.uint8)

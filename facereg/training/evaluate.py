@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..plugins.pspnet.crops import close_holes
 from .dataset import FaceDataset
 from .scores import Confusion
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 #: From a crop, (H, W, 3) uint8 BGR, and the size wanted (height, width) to its label map.
 Predict = Callable[[NDArray[np.uint8], tuple[int, int]], NDArray[np.uint8]]
@@ -41,28 +46,40 @@ def predict_with_onnx(path: Path, size: int) -> Predict:
 
     def predict(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
         crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-        logits = session.run(None, {"crops": crop[None]})[0][0]
+        logits = close_holes(session.run(None, {"crops": crop[None]})[0][0])
         planes = [cv2.resize(plane, (shape[1], shape[0])) for plane in logits]
         return np.asarray(np.argmax(planes, 0), np.uint8)
 
     return predict
 
 
-def predict_with_torch(network: object, size: int) -> Predict:
-    """Make a `Predict` of a torch network on square inputs of ``size`` pixels."""
+def crop_logits(network: nn.Module, size: int) -> Callable[[NDArray[np.uint8]], Tensor]:
+    """Make a function from a crop, (H, W, 3) uint8 BGR, to logits (C, size/4, size/4)."""
     import torch
-    import torch.nn.functional as F
 
     from ..plugins.pspnet.network import Deployed
     from .init import MEAN, STD
 
-    assert isinstance(network, torch.nn.Module)
     deployed = Deployed(network, MEAN, STD).eval()
 
     @torch.inference_mode()
-    def predict(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    def run(image: NDArray[np.uint8]) -> Tensor:
         crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-        logits = deployed(torch.from_numpy(crop)[None])
+        logits: Tensor = deployed(torch.from_numpy(crop)[None])[0]
+        return logits
+
+    return run
+
+
+def predict_with_torch(network: nn.Module, size: int) -> Predict:
+    """Make a `Predict` of a torch network on square inputs of ``size`` pixels."""
+    import torch
+    import torch.nn.functional as F
+
+    run = crop_logits(network, size)
+
+    def predict(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+        logits = torch.from_numpy(close_holes(run(image).numpy()))[None]
         logits = F.interpolate(logits, shape, mode="bilinear", align_corners=False)
         return np.asarray(logits.argmax(1)[0].numpy(), np.uint8)
 

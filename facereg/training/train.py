@@ -18,11 +18,15 @@ from torch import Tensor, nn
 
 from ..errors import ModelError, UsageError
 from ..plugins.pspnet.network import PSPNet
-from .augment import IGNORE
-from .batches import Batches
-from .dataset import FaceDataset
+from ..regions import CLASSES
+from .batches import REST, Batches, Data
+from .dataset import IGNORE, FaceDataset
 from .evaluate import predict_with_torch, score
 from .init import MEAN, STD
+from .scores import JEWELLERY
+
+#: Longest that a step may count, in seconds; a machine that slept through one did not train.
+PAUSE = 10.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Recipe:
     warmup: int = 150
     smoothing: float = 0.02
     dice: float = 0.5
+    jewellery: float = 3.0  # weight of earring and necklace: small, rare, and else never guessed
     ema: float = 0.998
     clip: float = 5.0
     seed: int = 0
@@ -63,27 +68,51 @@ def normalise(images: Tensor) -> Tensor:
     return ((rgb - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def loss_of(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+def class_weights(recipe: Recipe) -> Tensor:
+    """Weigh each class in the cross-entropy, (C,)."""
+    weights = torch.ones(len(CLASSES))
+    weights[[i for i, name in enumerate(CLASSES) if name in JEWELLERY]] = recipe.jewellery
+    return weights
+
+
+def loss_of(logits: Tensor, labels: Tensor, recipe: Recipe, judged: Tensor) -> Tensor:
     """Cross-entropy plus soft Dice over the classes present, at half the crop's resolution.
 
     Args:
         logits: (N, C, S/4, S/4).
-        labels: (N, S, S) int64, `IGNORE` where unknown.
+        labels: (N, S, S) int64; `IGNORE` where unknown, `REST` where none of the judged classes.
+        judged: (C,) bool, the classes that partial labels tell from the rest.
     """
     labels = labels[:, ::2, ::2]
     logits = F.interpolate(logits.float(), labels.shape[1:], mode="bilinear", align_corners=False)
-    entropy = F.cross_entropy(logits, labels, ignore_index=IGNORE, label_smoothing=recipe.smoothing)
-    known = (labels != IGNORE).unsqueeze(1)
-    share = logits.softmax(1) * known
+    rest, known = labels == REST, labels < REST
+    named = labels.masked_fill(~known, IGNORE)
+    entropy = F.cross_entropy(
+        logits,
+        named,
+        class_weights(recipe)[: logits.shape[1]],
+        ignore_index=IGNORE,
+        label_smoothing=recipe.smoothing,
+        reduction="sum",
+    )
+    if rest.any():  # the rest is whatever is not judged, together
+        elsewhere = logits.masked_fill(judged.view(1, -1, 1, 1), -torch.inf).logsumexp(1)
+        entropy = entropy + (logits.logsumexp(1) - elsewhere)[rest].sum()
+    entropy = entropy / (known | rest).sum().clamp_min(1)
+    return entropy + recipe.dice * dice_of(logits, labels, known)
+
+
+def dice_of(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+    """One less the soft Dice coefficient, the mean over the classes present in known pixels."""
+    share = logits.softmax(1) * known.unsqueeze(1)
     truth = torch.zeros_like(share).scatter_(
         1, labels.clamp_max(logits.shape[1] - 1).unsqueeze(1), 1
     )
-    truth = truth * known
+    truth = truth * known.unsqueeze(1)
     hit = (share * truth).sum((0, 2, 3))
     size, total = truth.sum((0, 2, 3)), (share + truth).sum((0, 2, 3))
     present = size > 0
-    dice = 1 - 2 * hit[present] / total[present].clamp_min(1)
-    return entropy + recipe.dice * dice.mean()
+    return (1 - 2 * hit[present] / total[present].clamp_min(1)).sum() / present.sum().clamp_min(1)
 
 
 class Average:
@@ -110,7 +139,7 @@ class Trainer:
 
     Args:
         network: the network, with its initial weights.
-        data: labelled crops to train on.
+        data: what to train on.
         held_out: labelled crops to select by, or None.
         recipe: what to do.
         folder: where checkpoints and the log go.
@@ -123,7 +152,7 @@ class Trainer:
     def __init__(
         self,
         network: PSPNet,
-        data: FaceDataset,
+        data: Data,
         held_out: FaceDataset | None,
         recipe: Recipe,
         folder: Path,
@@ -189,6 +218,13 @@ class Trainer:
 
     def run(self) -> dict[str, Tensor]:
         """Train until the budget is used; return the averaged weights."""
+        if self.recipe.progress(self.step, self.seconds) < 1:
+            self._go_on()
+            self._score()
+            self.save()
+        return self.average.state
+
+    def _go_on(self) -> None:
         cv2.setNumThreads(1)  # OpenCV's threads and torch's would fight for the same cores
         torch.manual_seed(self.recipe.seed + self.step)
         self.network.train()
@@ -196,6 +232,7 @@ class Trainer:
             torch.compile(self.network) if self.recipe.compile else self.network
         )
         batches = Batches(self.data, self.recipe.size, self.recipe.batch, self.recipe.seed)
+        self.judged = torch.from_numpy(batches.judged)
         saved = scored = told = time.monotonic()
         recent: list[float] = []
         for images, labels in batches.ahead(self.step):
@@ -207,7 +244,7 @@ class Trainer:
                 self._train(forward, torch.from_numpy(images), torch.from_numpy(labels), progress)
             )
             now = time.monotonic()
-            self.seconds += now - start
+            self.seconds += min(now - start, PAUSE)
             if now - told > 30:
                 self._tell(recent, progress)
                 recent, told = [], now
@@ -217,9 +254,6 @@ class Trainer:
             if now - saved > self.save_every:
                 self.save()
                 saved = now
-        self._score()
-        self.save()
-        return self.average.state
 
     def _train(
         self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, progress: float
@@ -228,7 +262,7 @@ class Trainer:
             group["lr"] = self.recipe.lr * group["share"] * self.recipe.rate(self.step, progress)
         with torch.autocast("cpu", torch.bfloat16):
             logits = forward(normalise(images))
-        loss = loss_of(logits, labels.long(), self.recipe)
+        loss = loss_of(logits, labels.long(), self.recipe, self.judged)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
+import safetensors.torch
 
 from facereg import parse
 from facereg.cli import main
+from facereg.plugins.pspnet.network import PSPNet
 from facereg.weights import sha256_of
 from tests import clips
 
@@ -16,7 +18,7 @@ def train(dataset: Path, folder: Path, *more: str) -> int:
     return main(
         [
             *("train", str(dataset), "-o", str(folder / "mine.safetensors"), "--steps", "2"),
-            *("--batch", "2", "--size", "96", "--work", str(folder / "work"), *more),
+            *("--batch", "2", "--size", "192", "--work", str(folder / "work"), *more),
         ]
     )
 
@@ -24,14 +26,21 @@ def train(dataset: Path, folder: Path, *more: str) -> int:
 def test_training_writes_a_model_that_runs_with_a_measured_card(
     dataset: Path, tmp_path: Path
 ) -> None:
-    assert train(dataset, tmp_path, "--data-terms", "CC0") == 0
+    more = ("--also", str(dataset), "--partial", str(dataset))
+    assert train(dataset, tmp_path, "--data-terms", "CC0", *more) == 0
     weights = tmp_path / "mine.safetensors"
     card = json.loads((tmp_path / "mine.json").read_text())
     assert card["sha256"] == sha256_of(weights)
     assert card["metrics"]["images"] == 1
     assert 0 <= card["metrics"]["mean_f1"] <= 1
     assert card["command"].startswith(f"facereg train {dataset} ")
-    assert card["data"] == {"name": dataset.name, "terms": "CC0", "images": 5}
+    assert card["data"] == {
+        "name": dataset.name,
+        "terms": "CC0",
+        "images": 5,
+        "also": {dataset.name: 5},
+        "partial": {dataset.name: 5},
+    }
     assert set(card["files"]) <= {"mine.int8.onnx"}
     assert (tmp_path / "mine.png").stat().st_size > 5000
     result = parse(clips.astronaut(), segmenter=f"pspnet:weights={weights}")
@@ -47,11 +56,24 @@ def test_an_existing_model_is_not_overwritten(
     assert (tmp_path / "mine.safetensors").read_bytes() == b"precious"
 
 
+def test_training_goes_on_from_a_model_as_far_as_it_fits(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "start.safetensors"
+    state = PSPNet(width=64).state_dict()
+    safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, weights)
+    assert train(dataset, tmp_path, "--weights", str(weights)) == 0
+    assert "start.safetensors: 3" in capsys.readouterr().out
+    safetensors.torch.save_file(PSPNet("resnet18").state_dict(), weights)
+    assert train(dataset, tmp_path, "--weights", str(weights), "--overwrite") == 1
+    assert "its backbone is not mobilenet_v2" in capsys.readouterr().err
+
+
 def test_a_size_that_the_pyramid_cannot_pool_is_refused(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(dataset, tmp_path, "--size", "100") == 1
-    assert "--size 100: must be a multiple of 96" in capsys.readouterr().err
+    assert "--size 100: must be a multiple of 192" in capsys.readouterr().err
 
 
 def test_export_writes_a_checked_onnx_file(

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
 
-from facereg.regions import IDS
+from facereg.regions import CLASSES, IDS
 from facereg.training.augment import IGNORE, Augment, mirror
-from facereg.training.batches import Batches, repeat_factors
+from facereg.training.batches import REST, Batches, Data, repeat_factors
 from facereg.training.dataset import FaceDataset
 
 
@@ -48,7 +51,7 @@ def test_picture_and_labels_move_together() -> None:
 
 
 def test_the_same_step_gives_the_same_batch(dataset: Path) -> None:
-    data = FaceDataset(dataset, "train")
+    data = Data(FaceDataset(dataset, "train"))
     one, two = (Batches(data, 96, 4, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.at(7)[0], two.at(7)[0])
     assert (one.at(7)[0] != one.at(8)[0]).any()
@@ -62,3 +65,21 @@ def test_images_with_a_rare_class_come_more_often() -> None:
     factors = repeat_factors(present)
     assert (factors[3:] == 1).all()
     np.testing.assert_allclose(factors[:3], np.sqrt(0.3 / 0.03))
+
+
+def test_every_kind_of_data_gets_its_share(dataset: Path, tmp_path: Path) -> None:
+    for part in ("images", "labels"):
+        shutil.copytree(dataset / part, tmp_path / part)
+    for path in (tmp_path / "labels").iterdir():  # a folder that knows hair alone
+        labels = np.array(Image.open(path))
+        Image.fromarray(np.where(labels == IDS["hair"], labels, 0).astype(np.uint8)).save(path)
+    main = FaceDataset(dataset, "train")
+    data = Data(main, [FaceDataset(dataset, "val")], FaceDataset(tmp_path), share=0.4)
+    batches = Batches(data, 96, 10, seed=1)
+    assert [CLASSES[i] for i in np.flatnonzero(batches.judged)] == ["hair"]
+    seen = [np.unique(labels) for step in range(20) for labels in batches.at(step)[1]]
+    partial = np.mean([REST in values for values in seen])
+    # 6 of the 7 further pictures are partial, so they are 6/7 of 0.4 of all that is drawn
+    assert partial == pytest.approx(0.343, abs=0.03)
+    for values in seen:
+        assert REST not in values or set(values) <= {IDS["hair"], REST, IGNORE}

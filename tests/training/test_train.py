@@ -9,12 +9,16 @@ import torch
 
 from facereg import ModelError, UsageError
 from facereg.plugins.pspnet.network import PSPNet
-from facereg.training.augment import IGNORE
+from facereg.regions import CLASSES
+from facereg.training.batches import REST, Data
+from facereg.training.calibrate import calibrate
 from facereg.training.card import new_card
-from facereg.training.dataset import FaceDataset
+from facereg.training.dataset import IGNORE, FaceDataset
 from facereg.training.export import compare, export_onnx, quantize
 from facereg.training.init import load_backbone
 from facereg.training.train import Average, Recipe, Trainer, loss_of
+
+NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
 
 
 def small() -> PSPNet:
@@ -24,7 +28,7 @@ def small() -> PSPNet:
 
 def trainer(dataset: Path, folder: Path, steps: int, network: PSPNet | None = None) -> Trainer:
     recipe = Recipe(size=96, batch=2, steps=steps, warmup=2, seed=5)
-    data = FaceDataset(dataset, "train")
+    data = Data(FaceDataset(dataset, "train"))
     return Trainer(network or small(), data, None, recipe, folder, say=lambda _: None)
 
 
@@ -62,7 +66,7 @@ def test_a_checkpoint_of_another_recipe_is_not_taken(dataset: Path, tmp_path: Pa
 
 def test_a_run_without_an_end_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--minutes or --steps"):
-        Trainer(small(), FaceDataset(dataset), None, Recipe(), tmp_path)
+        Trainer(small(), Data(FaceDataset(dataset)), None, Recipe(), tmp_path)
 
 
 def test_the_rate_warms_up_and_falls_to_zero() -> None:
@@ -80,7 +84,27 @@ def test_the_loss_passes_over_unknown_pixels() -> None:
     changed = logits.clone()
     changed[..., 14:] = 100.0  # only where nothing is known
     recipe = Recipe(steps=1)
-    torch.testing.assert_close(loss_of(logits, labels, recipe), loss_of(changed, labels, recipe))
+    torch.testing.assert_close(
+        loss_of(logits, labels, recipe, NONE), loss_of(changed, labels, recipe, NONE)
+    )
+
+
+def test_partial_labels_judge_their_classes_alone() -> None:
+    hair = torch.zeros(21, dtype=torch.bool)
+    hair[10] = True
+    labels = torch.full((1, 96, 96), REST)
+    labels[:, :48] = 10
+    answer = torch.zeros(1, 21, 24, 24)
+    answer[:, 10, :12] = 20.0
+    answer[:, 1, 12:] = 20.0  # skin, which these labels know nothing of
+    recipe = Recipe(steps=1, smoothing=0.0)
+    other = answer.clone()
+    other[:, [1, 18], 12:] = other[:, [18, 1], 12:]  # clothing there is as good
+    right = loss_of(answer, labels, recipe, hair)
+    torch.testing.assert_close(right, loss_of(other, labels, recipe, hair))
+    everywhere = answer.clone()
+    everywhere[:, 10] = 40.0
+    assert float(loss_of(everywhere, labels, recipe, hair)) > float(right) + 5
 
 
 def test_a_perfect_answer_costs_less() -> None:
@@ -88,8 +112,8 @@ def test_a_perfect_answer_costs_less() -> None:
     right = torch.zeros(1, 21, 24, 24)
     right[:, 1] = 20.0
     recipe = Recipe(steps=1, smoothing=0.0)
-    assert loss_of(right, labels, recipe) < 1e-3
-    assert loss_of(right.roll(1, 1), labels, recipe) > 5
+    assert loss_of(right, labels, recipe, NONE) < 1e-3
+    assert loss_of(right.roll(1, 1), labels, recipe, NONE) > 5
 
 
 def test_the_average_follows_slowly() -> None:
@@ -100,6 +124,21 @@ def test_the_average_follows_slowly() -> None:
     for _ in range(200):
         average.update(network)
     assert 0.9 < float(average.state["weight"]) <= 1.0
+
+
+def test_calibration_takes_back_what_is_named_too_readily(dataset: Path) -> None:
+    network = small()
+    earring = CLASSES.index("earring")
+    with torch.no_grad():
+        network.classify.weight.zero_()
+        assert network.classify.bias is not None
+        network.classify.bias.zero_()
+        network.classify.bias[earring] = 1.0  # earring everywhere, skin just behind it
+        network.classify.bias[1] = 0.5
+    moves = calibrate(network, FaceDataset(dataset), 192)
+    assert list(moves) == ["earring"]
+    assert moves["earring"] == pytest.approx(-0.6)
+    assert int(network.classify.bias.argmax()) == 1
 
 
 def test_unknown_backbone_files_are_refused(tmp_path: Path) -> None:
@@ -115,15 +154,15 @@ def test_unknown_backbone_files_are_refused(tmp_path: Path) -> None:
 def test_onnx_and_its_8_bit_twin_answer_as_torch_does(dataset: Path, tmp_path: Path) -> None:
     network = small().eval()
     data = FaceDataset(dataset)
-    crops = [np.ascontiguousarray(data.image(i)[:96, 40:136]) for i in range(6)]
-    card = new_card(network, 96)
+    crops = [data.image(i) for i in range(6)]
+    card = new_card(network, 192)
     path, fast = tmp_path / "a.onnx", tmp_path / "a.int8.onnx"
     export_onnx(network, card, path)
     exact = compare(network, card, path, crops)
     assert exact.difference < 1e-3
     assert exact.equal > 0.999
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    assert session.run(None, {"crops": np.stack(crops[:3])})[0].shape == (3, 21, 24, 24)
+    assert session.run(None, {"crops": np.stack(crops[:3])})[0].shape == (3, 21, 48, 48)
     quantize(path, fast, crops)
     assert fast.stat().st_size < 0.5 * path.stat().st_size
     assert compare(network, card, fast, crops).equal > 0.7  # of an untrained network

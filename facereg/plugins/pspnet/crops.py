@@ -29,6 +29,11 @@ CHANCE = 3.0
 #: How far a head reaches over the sides and the top of its face's box, in sides of it.
 HEAD = 0.35
 
+#: Largest patch of background within a head that is taken for a hole, as a share of the crop. On
+#: the held-out images 30 % of such patches are background in truth; of larger ones most are: what
+#: is seen between an arm and the head, or through a loop of hair.
+HOLE = 0.002
+
 #: Logit of what lies outside a crop: certainly background.
 OUTSIDE = 30.0
 
@@ -103,6 +108,24 @@ def _bounds(matrix: Matrix, size: int) -> Box:
     corners = edge @ back[:, :2].T + back[:, 2]
     low, high = np.floor(corners.min(0) + 0.5), np.ceil(corners.max(0) + 0.5)
     return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+
+
+def close_holes(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give small patches of background within a head to the class that comes second there.
+
+    Args:
+        logits: (C, h, w); not changed.
+    """
+    background = np.equal(logits[0], logits.max(0)).view(np.uint8)
+    _, patches, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=4)
+    x, y, width, height, area = stats[1:].T
+    inside = (x > 0) & (y > 0) & (x + width < logits.shape[2]) & (y + height < logits.shape[1])
+    holes = np.append(False, inside & (area <= HOLE * background.size))
+    if not holes.any():
+        return logits
+    closed: NDArray[np.float32] = logits.copy()
+    closed[0][holes[patches]] = -OUTSIDE
+    return closed
 
 
 def paste(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -185,6 +186,13 @@ class ForeignModel:
 
     def forget(self, track: int) -> None:
         """Keep nothing of a track: each frame is parsed by itself, as its own project does."""
+
+    def state(self) -> dict[str, Any]:
+        """Tell that nothing is kept."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up nothing."""
 
     def _levelled(self, frame: Frame, detection: Detection) -> RegionMasks:
         """Parse a crop as facereg frames it: the author's layout, with facereg's classes."""

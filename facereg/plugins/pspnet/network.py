@@ -1,12 +1,14 @@
-"""The whole network: a dilated backbone, pyramid pooling, and a refinement at stride 4.
+"""The whole network: a backbone, pyramid pooling, and a way back up to stride 4.
 
 PSPNet: Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017. MobileNetV2: Sandler et al., CVPR
-2018. ResNet: He et al., CVPR 2016. The refinement from an early feature map follows DeepLabv3+
-(Chen et al., ECCV 2018). The backbones are named as torchvision names them, so that its ImageNet
-files load; they are written out here because a segmenter needs strides and dilations of its own,
-and so that running facereg does not import torchvision.
+2018. ResNet: He et al., CVPR 2016. On the way up the backbone's finer features are added, as in a
+feature pyramid (Lin et al., CVPR 2017; with pyramid pooling on top: Xiao et al., "UPerNet", ECCV
+2018), and joined at stride 4 as in DeepLabv3+ (Chen et al., ECCV 2018): that costs less than the
+dilated last stage of the original and draws finer edges. The backbones are named as torchvision
+names them, so that its ImageNet files load; they are written out here because a segmenter needs
+strides and dilations of its own, and so that running facereg does not import torchvision.
 
-Shapes in the comments are for an input of 384 x 384 at output stride 16.
+Shapes in the comments are for an input of 384 x 384 at output stride 32.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ def separable(cin: int, cout: int) -> nn.Sequential:
     return nn.Sequential(conv_bn(cin, cin, 3, groups=cin), conv_bn(cin, cout, 1))
 
 
-# --- backbones: forward() gives the features at stride 4 and those at the output stride ----------
+# --- backbones: forward() gives the features at strides 4, 8 and 16, and the last ones -----------
+
+#: Features from fine to coarse; `channels` of a backbone counts theirs.
+Features = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def relu6(
@@ -79,7 +84,7 @@ class MobileNetV2(nn.Module):
         (6, 160, 3, 2),
         (6, 320, 1, 1),
     )
-    skip_channels, channels, aux_channels = 24, 320, 96
+    channels = (24, 32, 96, 320)
 
     def __init__(self, output_stride: int) -> None:
         super().__init__()
@@ -94,15 +99,13 @@ class MobileNetV2(nn.Module):
                 at *= step
                 layers.append(InvertedResidual(cin, cout, step, reach, expand))
                 cin = cout
-        self.features: Sequence[nn.Module] = nn.Sequential(*layers)  # type: ignore[assignment]
+        self.features = nn.Sequential(*layers)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        for layer in self.features[:4]:
-            x = layer(x)
-        skip = x  # (N, 24, 96, 96)
-        for layer in self.features[4:]:
-            x = layer(x)
-        return skip, x  # (N, 320, 24, 24)
+    def forward(self, x: Tensor) -> Features:
+        at4 = self.features[:4](x)  # (N, 24, 96, 96)
+        at8 = self.features[4:7](at4)  # (N, 32, 48, 48)
+        at16 = self.features[7:14](at8)  # (N, 96, 24, 24)
+        return at4, at8, at16, self.features[14:](at16)  # (N, 320, 12, 12)
 
 
 class BasicBlock(nn.Module):
@@ -188,13 +191,13 @@ class ResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = resnet_layers(
             block, depths, 64, output_stride
         )
-        self.skip_channels = 64 * block.expansion
-        self.channels = 512 * block.expansion
+        self.channels = tuple(width * block.expansion for width in (64, 128, 256, 512))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        skip = self.layer1(x)
-        return skip, self.layer4(self.layer3(self.layer2(skip)))
+    def forward(self, x: Tensor) -> Features:
+        at4 = self.layer1(F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1))
+        at8 = self.layer2(at4)
+        at16 = self.layer3(at8)
+        return at4, at8, at16, self.layer4(at16)
 
 
 def build_backbone(name: str, output_stride: int) -> MobileNetV2 | ResNet:
@@ -215,6 +218,11 @@ BACKBONES = ("mobilenet_v2", "resnet18", "resnet50")
 # --- the segmentation head -----------------------------------------------------------------------
 
 
+def upsample(x: Tensor, like: Tensor) -> Tensor:
+    """Enlarge a feature map to another's height and width."""
+    return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
+
+
 class PyramidPooling(nn.Module):
     """Pool to 1, 2, 3 and 6 bins a side, and lay the four beside the features."""
 
@@ -226,7 +234,7 @@ class PyramidPooling(nn.Module):
         parts = [x]
         for bins, branch in zip(BINS, self.branches, strict=True):
             pooled = branch(F.adaptive_avg_pool2d(x, bins))
-            parts.append(F.interpolate(pooled, x.shape[2:], mode="bilinear", align_corners=False))
+            parts.append(upsample(pooled, x))
         return torch.cat(parts, 1)
 
 
@@ -236,9 +244,10 @@ class PSPNet(nn.Module):
     Args:
         backbone: one of `BACKBONES`.
         classes: number of classes, background included.
-        output_stride: 8 or 16, the stride of the backbone's last features.
+        output_stride: 8, 16 or 32, the stride of the backbone's last features.
         pool: channels of each pyramid branch.
-        width: channels of the head.
+        width: channels of the head where it is coarse.
+        fine: channels of the head at stride 4.
         skip: channels kept from the backbone's stride-4 features.
     """
 
@@ -246,9 +255,11 @@ class PSPNet(nn.Module):
         self,
         backbone: str = "mobilenet_v2",
         classes: int = 21,
-        output_stride: int = 16,
+        *,
+        output_stride: int = 32,
         pool: int = 80,
-        width: int = 96,
+        width: int = 128,
+        fine: int = 96,
         skip: int = 32,
     ) -> None:
         super().__init__()
@@ -258,21 +269,28 @@ class PSPNet(nn.Module):
             "output_stride": output_stride,
             "pool": pool,
             "width": width,
+            "fine": fine,
             "skip": skip,
         }
         self.backbone = build_backbone(backbone, output_stride)
-        self.ppm = PyramidPooling(self.backbone.channels, pool)
-        self.fuse = conv_bn(self.backbone.channels + len(BINS) * pool, width, 1)
-        self.skip = conv_bn(self.backbone.skip_channels, skip, 1)
-        self.refine = nn.Sequential(separable(width + skip, width), separable(width, width))
+        at4, at8, at16, last = self.backbone.channels
+        self.ppm = PyramidPooling(last, pool)
+        self.fuse = conv_bn(last + len(BINS) * pool, width, 1)
+        self.lateral16 = conv_bn(at16, width, 1)
+        self.merge16 = separable(width, width)
+        self.lateral8 = conv_bn(at8, width, 1)
+        self.merge8 = separable(width, fine)
+        self.skip = conv_bn(at4, skip, 1)
+        self.refine = nn.Sequential(separable(fine + skip, fine), separable(fine, fine))
         self.dropout = nn.Dropout2d(0.1)
-        self.classify = nn.Conv2d(width, classes, 1)
+        self.classify = nn.Conv2d(fine, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, 384, 384)
-        fine, coarse = self.backbone(x)  # (N, 24, 96, 96), (N, 320, 24, 24)
-        y = self.fuse(self.ppm(coarse))  # (N, 96, 24, 24)
-        y = F.interpolate(y, fine.shape[2:], mode="bilinear", align_corners=False)
-        y = self.refine(torch.cat([y, self.skip(fine)], 1))  # (N, 96, 96, 96)
+        at4, at8, at16, last = self.backbone(x)
+        y = self.fuse(self.ppm(last))  # (N, 128, 12, 12)
+        y = self.merge16(upsample(y, at16) + self.lateral16(at16))  # (N, 128, 24, 24)
+        y = self.merge8(upsample(y, at8) + self.lateral8(at8))  # (N, 96, 48, 48)
+        y = self.refine(torch.cat([upsample(y, at4), self.skip(at4)], 1))  # (N, 96, 96, 96)
         logits: Tensor = self.classify(self.dropout(y))  # (N, 21, 96, 96)
         return logits
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ...api import Segmenter
 from ...errors import ModelError, UsageError
@@ -20,6 +20,8 @@ class FaceModel(Protocol):
     def describe(self) -> dict[str, str]: ...
     def segment(self, frame: Frame, detections: Sequence[Detection]) -> list[RegionMasks]: ...
     def forget(self, track: int) -> None: ...
+    def state(self) -> dict[str, Any]: ...
+    def restore(self, state: Mapping[str, Any]) -> None: ...
     def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels: ...
 
 
@@ -86,6 +88,12 @@ class PSPNetSegmenter(Segmenter):
 
     def forget(self, track: int) -> None:
         self._model.forget(track)
+
+    def state(self) -> dict[str, Any]:
+        return self._model.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._model.restore(state)
 
     def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels:
         """Parse an image that is a face crop already, as datasets have them.

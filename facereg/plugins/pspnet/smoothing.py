@@ -1,8 +1,10 @@
-"""Steady masks: blend a face's logits with those of the frame before, where it is still."""
+"""Steady masks: blend a face's logits with those of the frame before, carried along its motion."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,46 +12,126 @@ from numpy.typing import NDArray
 
 from ...types import Image
 
+Floats = NDArray[np.float32]
 Logits = NDArray[np.float32]
+Gray = NDArray[np.uint8]
 
-#: Share of the frame before in a pixel that does not change at all.
+#: Share of the frame before in a pixel that looks as it did.
 KEEP = 0.8
 #: Change of a pixel, 0 to 255 beyond the noise, from which on nothing of the frame before is kept.
-MOTION = 12.0
+MOTION = 16.0
+#: Logits by which two frames must contradict one another for the newer one to be taken as it is.
+CONTRADICTION = 2.0
+#: Most that the noise of a camera changes half of a crop's pixels by.
+NOISE = 6.0
+#: A crop is still while no more than this share of it changes by more than so much.
+STILL_SHARE, STILL = 0.002, 5.0
 
 
 @dataclass(slots=True)
 class _State:
-    picture: NDArray[np.float32]
+    picture: Gray
     logits: Logits
 
 
 class Smoother:
     """Remembers each track's last crop, in crop coordinates.
 
-    A pixel's weight falls with how much the crop's picture changed there, so that nothing lags
-    behind a movement or trails after it. The noise of the camera is taken off first: it is what
+    Where the picture moved, dense optical flow carries the last logits along. How much of them is
+    kept falls, pixel by pixel, with how little the picture, carried along, looks like the new one,
+    so that nothing trails after a movement that the flow missed; and with how surely the new logits
+    contradict them, so that nothing lags. The noise of the camera is taken off first: it is what
     half of the crop's pixels change by.
     """
 
     def __init__(self) -> None:
         self._tracks: dict[int, _State] = {}
+        self._scratch: Logits = np.empty(0, np.float32)
+        # Down to single pixels, as hair and the rims of glasses need it; the preset's variational
+        # refinement would take as long again, for little.
+        self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow.setFinestScale(0)
+        self._flow.setPatchStride(5)
+        self._flow.setGradientDescentIterations(10)
+        self._flow.setVariationalRefinementIterations(0)
 
     def __call__(self, track: int, crop: Image, logits: Logits) -> Logits:
         """Blend new logits (C, h, w) of a crop (S, S, 3) uint8 with the track's last ones."""
         size = (logits.shape[2], logits.shape[1])
-        picture = cv2.resize(crop, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+        picture = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
         before = self._tracks.get(track)
         if before is not None and before.logits.shape == logits.shape:
-            change = np.abs(picture - before.picture).max(2)
-            change = np.asarray(cv2.dilate(change, np.ones((3, 3), np.uint8)), np.float32)
-            moved = (change - float(np.median(change))) / MOTION
-            keep = KEEP * np.clip(1 - moved, 0, 1).astype(np.float32)
-            still = max(0.0, 1 - float(np.median(change)) / (2 * MOTION))
-            logits = logits + (keep * np.float32(still)) * (before.logits - logits)
+            logits = self._blend(before, picture, logits)
         self._tracks[track] = _State(picture, logits)
         return logits
+
+    def _blend(self, before: _State, picture: Gray, logits: Logits) -> Logits:
+        last, change = before.logits, _change(before.picture, picture)
+        keep = np.full_like(change, KEEP)
+        if float(np.mean(change > STILL)) > STILL_SHARE:
+            x, y = self._places(before.picture, picture)
+            height, width = picture.shape
+            keep[(x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)] = 0
+            maps = cv2.convertMaps(x, y, cv2.CV_16SC2)
+            last = self._carried(last, maps)
+            moved = _carry(before.picture, maps, cv2.INTER_LINEAR)
+            change = _change(np.asarray(moved, np.uint8), picture)
+        keep *= np.clip(1 - change / MOTION, 0, 1)
+        blend = logits + last
+        contradiction = logits.max(0) + last.max(0) - blend.max(0)
+        keep *= np.clip(1 - contradiction / CONTRADICTION, 0, 1)
+        np.subtract(last, logits, out=blend)
+        blend *= keep
+        blend += logits
+        return blend
+
+    def _places(self, before: Gray, now: Gray) -> tuple[Floats, Floats]:
+        """Find where each pixel was in the picture before: x and y, each (h, w)."""
+        flow = self._flow.calc(now, before, None)
+        height, width = now.shape
+        x = flow[:, :, 0] + np.arange(width, dtype=np.float32)
+        y = flow[:, :, 1] + np.arange(height, dtype=np.float32)[:, None]
+        return x, y
+
+    def _carried(self, logits: Logits, maps: tuple[Any, Any]) -> Logits:
+        """Take from each plane of logits, at each place, what was there; good until called again.
+
+        Cubic, as every frame carries on what the one before carried: linear would blur it.
+        """
+        if self._scratch.shape != logits.shape:
+            self._scratch = np.empty_like(logits)
+        for plane, carried in zip(logits, self._scratch, strict=True):
+            _carry(plane, maps, cv2.INTER_CUBIC, carried)
+        return self._scratch
 
     def forget(self, track: int) -> None:
         """Drop what is kept of a track."""
         self._tracks.pop(track, None)
+
+    def state(self) -> dict[str, Any]:
+        """Tell what is kept of every track."""
+        names = [field.name for field in fields(_State)]
+        return {
+            str(track): {name: getattr(kept, name) for name in names}
+            for track, kept in self._tracks.items()
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` told."""
+        self._tracks = {int(track): _State(**kept) for track, kept in state.items()}
+
+
+def _change(before: Gray, now: Gray) -> Floats:
+    """Measure how much each pixel changed beyond the noise, (h, w), 0 to 255."""
+    change = np.asarray(cv2.absdiff(before, now), np.float32)
+    noise = min(float(np.median(change)), NOISE)
+    return np.asarray(np.maximum(change - noise, 0), np.float32)
+
+
+def _carry(
+    plane: NDArray[Any], maps: tuple[Any, Any], between: int, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Take from a plane (h, w), at each place, what was there."""
+    carried = cv2.remap(plane, maps[0], maps[1], between, out, cv2.BORDER_REPLICATE)
+    return np.asarray(carried)

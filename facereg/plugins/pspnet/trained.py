@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ...types import Detection, Frame, Image, Labels, RegionMasks
 from ...weights import Model
-from .crops import crop_matrix, cut, part, paste
+from .crops import close_holes, crop_matrix, cut, part, paste
 from .engines import Compute, build_engine
 from .smoothing import Smoother
 
@@ -51,7 +52,10 @@ class TrainedModel:
                 if detection.track is not None:
                     batch[i] = self.smoother(detection.track, crops[i], batch[i])
         shape = (frame.height, frame.width)
-        pasted = [paste(o, m, self._size, shape) for o, m in zip(batch, matrices, strict=True)]
+        pasted = [
+            paste(close_holes(logits), matrix, self._size, shape)
+            for logits, matrix in zip(batch, matrices, strict=True)
+        ]
         boxes, maps = [box for box, _ in pasted], [labels for _, labels in pasted]
         part(detections, boxes, maps)
         return [RegionMasks(box, labels) for box, labels in pasted]
@@ -61,13 +65,22 @@ class TrainedModel:
         if self.smoother is not None:
             self.smoother.forget(track)
 
+    def state(self) -> dict[str, Any]:
+        """Tell what is kept of every track."""
+        return {} if self.smoother is None else self.smoother.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` told."""
+        if self.smoother is not None:
+            self.smoother.restore(state)
+
     def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels:
         """Parse an image that is a crop already, to a label map of that height and width."""
         import cv2
 
         side = (self._size, self._size)
         crop = np.asarray(cv2.resize(image, side, interpolation=cv2.INTER_AREA), np.uint8)
-        logits = self._engine.logits(crop[None])[0]
+        logits = close_holes(self._engine.logits(crop[None])[0])
         size = (shape[1], shape[0])
         planes = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in logits]
         return np.asarray(np.argmax(planes, 0), np.uint8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from ...errors import SourceError
 from ...types import Labels
 from .files import Line
-from .maps import READERS
+from .maps import DAMAGES, READERS
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +134,7 @@ class MaskDump:
         position = self._position(index)
         try:
             return self._maps.read(position, self.frames[position], instances)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
+        except DAMAGES as e:
             name = self.frames[position].get("file")
             raise SourceError(f"{self.path / str(name)}, frame {index}: damaged: {e}") from e
 

@@ -27,6 +27,9 @@ Instances = NDArray[np.uint16]
 #: An NPZ chunk ends at so many frames, or so many bytes of label maps.
 CHUNK_FRAMES, CHUNK_BYTES = 64, 16_000_000
 
+#: Pictures that ffmpeg may still have in hand when it is killed: up to 24 were seen.
+IN_HAND = 32
+
 VIDEO, INSTANCES_VIDEO = "masks.mkv", "instances.mkv"
 
 
@@ -41,7 +44,13 @@ def instances_name(png_name: str) -> str:
 
 
 class Writer(ABC):
-    """Takes label maps, in order."""
+    """Takes label maps, in order.
+
+    Attributes:
+        behind: by how many frames the disk may be behind the lines that were handed back.
+    """
+
+    behind = 0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -125,6 +134,7 @@ class VideoWriter(Writer):
     def __init__(self, folder: Path, rate: Fraction) -> None:
         super().__init__(folder)
         self._rate = rate
+        self.behind = IN_HAND
         self._pipes: dict[str, RawPipe] = {}
         self._size: tuple[int, ...] = ()
 
@@ -149,6 +159,7 @@ class VideoWriter(Writer):
                 raise SinkError(f"{self.folder / name}: {e}") from e
         for name in self._pipes:
             os.replace(self.folder / part_of(name), self.folder / name)
+        self.behind = 0
         return []
 
     def abandon(self) -> None:

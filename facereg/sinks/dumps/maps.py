@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import zipfile
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from .files import INSTANCES_VIDEO, VIDEO, Line, instances_name, part_of
 #: Frames to read on from where a video is, rather than to seek.
 READ_ON = 30
 
+#: What reading a damaged map raises.
+DAMAGES = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
 
 class Maps(ABC):
     """Reads the maps of one container."""
@@ -30,7 +34,7 @@ class Maps(ABC):
 
     @abstractmethod
     def read(self, position: int, line: Line, instances: bool) -> NDArray[Any]:
-        """Read a map by its line's position; OSError, ValueError… where it is damaged."""
+        """Read a map by its line's position; one of `DAMAGES` where it is damaged."""
 
     def close(self) -> None:
         """Release everything."""

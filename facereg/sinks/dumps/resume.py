@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import SinkError, SourceError
-from . import png
+from . import cache, png
 from .dump import LINES, MANIFEST, parse_line, read_manifest
 from .files import (
     INSTANCES_VIDEO,
@@ -26,12 +26,12 @@ from .files import (
     part_of,
     replace,
 )
-from .maps import VideoDecoder
+from .maps import READERS, Maps, VideoDecoder, VideoMaps
 
 #: Names of a dump's files, whole, torn or temporary; nothing else in a folder is ever removed.
 OURS = re.compile(
     r"manifest\.json|frames\.jsonl|\d{6,}(\.instances)?\.png|\d{6,}\.npz|(masks|instances)\.mkv"
-    r"|\..*\.part|\.(masks|instances)\.mkv\.old"
+    r"|\..*\.part|\.(masks|instances)\.mkv\.old|\.faces\.jsonl|\.state"
 )
 
 #: What two runs may differ in and still be one dump.
@@ -105,6 +105,19 @@ def copy_back(folder: Path, manifest: Mapping[str, Any], lines: list[Line], writ
     labels.close()
     if instances is not None:
         instances.close()
+
+
+def reader(folder: Path, manifest: Mapping[str, Any]) -> Maps:
+    """Read the maps of lines that were kept; videos from where they were moved to."""
+    kind = _OldVideoMaps if manifest["format"] == "ffv1" else READERS[manifest["format"]]
+    return kind(folder, manifest)
+
+
+class _OldVideoMaps(VideoMaps):
+    """Reads the videos that were moved aside."""
+
+    def _open(self, instances: bool) -> VideoDecoder:
+        return _decoder(self.folder, self.manifest, INSTANCES_VIDEO if instances else VIDEO)
 
 
 def _require_dump(folder: Path, wish: str) -> None:
@@ -185,7 +198,13 @@ def _files(line: Line) -> tuple[str, ...]:
 
 
 def _remove_strays(folder: Path, kept: set[str]) -> None:
-    kept |= {MANIFEST, LINES, *(f".{name}.old" for name in (VIDEO, INSTANCES_VIDEO))}
+    kept |= {
+        MANIFEST,
+        LINES,
+        cache.FACES,
+        cache.STATE,
+        *(f".{name}.old" for name in (VIDEO, INSTANCES_VIDEO)),
+    }
     for path in folder.iterdir():
         if path.name not in kept and OURS.fullmatch(path.name) and path.is_file():
             path.unlink()

@@ -26,7 +26,7 @@ class Quality:
 
     codec: Codec = "auto"
     crf: int = 18
-    preset: Preset = "fast"
+    preset: Preset = "veryfast"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facereg import Box, Detection
-from facereg.plugins.pspnet.crops import crop_matrix, cut, part, paste, roll
+from facereg.plugins.pspnet.crops import close_holes, crop_matrix, cut, part, paste, roll
 from tests import clips
 
 # Right eye, left eye, nose, right and left mouth corner of an upright face.
@@ -23,6 +23,21 @@ def turned(degrees: float) -> np.ndarray:
 @pytest.mark.parametrize("degrees", [-170, -45, 0, 10, 90])
 def test_roll_measures_how_a_face_leans(degrees: float) -> None:
     assert math.degrees(roll(turned(degrees))) == pytest.approx(degrees, abs=0.1)
+
+
+def test_small_holes_within_a_head_are_closed_and_nothing_else_is() -> None:
+    logits = np.zeros((3, 96, 96), np.float32)
+    logits[0] = 2.0
+    logits[1, 20:80, 20:80], logits[2, 20:80, 20:80] = 5.0, 1.0
+    logits[0, 40:43, 40:43] = 9.0  # a hole in the skin
+    logits[2, 40:43, 40:43] = 6.0  # where the second best is class 2
+    logits[0, 60:75, 40:55] = 9.0  # too large for one: what is seen beside an arm
+    logits[0, 20:24, 30:33] = 9.0  # open to the outside
+    before = logits.argmax(0)
+    after = close_holes(logits).argmax(0)
+    assert (after[40:43, 40:43] == 2).all()
+    after[40:43, 40:43] = 0
+    np.testing.assert_array_equal(after, before)
 
 
 def test_a_profile_is_levelled_by_its_mouth() -> None:

@@ -1,0 +1,98 @@
+"""Label photographs of faces by two networks, and keep the pixels on which they agree.
+
+    python -m scripts.pseudo_labels PHOTOS PEER.tflite OUTPUT
+
+Each photograph's best face is cropped as ``facereg run`` crops it. The shipped model parses the
+crop and its mirror image; a pixel keeps its label where their mean is sure (`SURE`) and the peer
+network of benchmarks/peer_accuracy.py sees the same region. Every other pixel, and what lies
+outside the photograph, is 255, which training passes over. OUTPUT becomes a dataset for
+``facereg train --also``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.peer_accuracy import OURS, peer
+from facereg.plugins.pspnet.crops import crop_matrix, cut
+from facereg.plugins.pspnet.engines import Compute, build_engine
+from facereg.registry import Registry
+from facereg.training.augment import IGNORE, SWAP
+from facereg.training.evaluate import Predict
+from facereg.types import Frame
+from facereg.weights import find_model
+
+#: Least probability of a label that is kept.
+SURE = 0.6
+
+
+class Labeller:
+    """Both networks and the detector."""
+
+    def __init__(self, peer_path: Path) -> None:
+        model = find_model("base")
+        self._size, self._scale = int(model.card["input_size"]), float(model.card["crop_scale"])
+        self._engine = build_engine(model, self._size, Compute("auto", "auto", 0, "cpu"))
+        self._peer: Predict = peer(peer_path)
+        self._detector = Registry().build("detector", "mtcnn")
+
+    def crop(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
+        """Cut out the best face, (S, S, 3), and say which pixels are of the photograph, (S, S)."""
+        faces = self._detector.detect(Frame(image, 0, 0.0))
+        if not faces:
+            return None
+        face = max(faces, key=lambda found: found.score * found.box.area)
+        matrix = crop_matrix(face, self._scale, self._size)
+        inside = cut(np.full(image.shape, 255, np.uint8), matrix, self._size)[..., 0] == 255
+        return cut(image, matrix, self._size), inside
+
+    def labels(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Parse a crop: (S, S) class ids, 255 where unsure."""
+        logits = self._engine.logits(np.stack([crop, crop[:, ::-1]]))
+        shares = [_probabilities(planes, self._size) for planes in logits]
+        mean = (shares[0] + shares[1][SWAP[: len(shares[1])]][..., ::-1]) / 2
+        labels = np.asarray(mean.argmax(0), np.uint8)
+        theirs = self._peer(crop, labels.shape)
+        kept = (mean.max(0) > SURE) & (OURS[labels] == theirs)
+        return np.asarray(np.where(kept, labels, IGNORE), np.uint8)
+
+
+def _probabilities(logits: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    planes = np.stack([cv2.resize(plane, (size, size)) for plane in logits])
+    powers = np.exp(planes - planes.max(0))
+    return np.asarray(powers / powers.sum(0), np.float32)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("peer", type=Path)
+    parser.add_argument("output", type=Path)
+    args = parser.parse_args()
+    labeller = Labeller(args.peer)
+    for part in ("images", "labels"):
+        (args.output / part).mkdir(parents=True, exist_ok=True)
+    photos, kept = sorted(args.photos.glob("*.jpg")), 0
+    for path in photos:
+        found = labeller.crop(np.asarray(cv2.imread(str(path)), np.uint8))
+        if found is None:
+            continue
+        crop, inside = found
+        labels = np.where(inside, labeller.labels(crop), IGNORE).astype(np.uint8)
+        cv2.imwrite(str(args.output / "images" / path.name), crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        Image.fromarray(labels).save(args.output / "labels" / f"{path.stem}.png")
+        kept += 1
+        if kept % 200 == 0:
+            print(f"{kept} of {len(photos)}", flush=True)
+    print(f"{kept} faces in {len(photos)} photographs")
+
+
+if __name__ == "__main__":
+    main()
