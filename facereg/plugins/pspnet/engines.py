@@ -47,7 +47,7 @@ class Engine(ABC):
 
     @abstractmethod
     def logits(self, crops: Crops) -> Logits:
-        """Compute logits (N, C, S/4, S/4) of crops (N, S, S, 3) BGR."""
+        """Compute logits (N, C, S/4, S/4), C-contiguous, of crops (N, S, S, 3) BGR."""
 
 
 class OnnxEngine(Engine):
@@ -111,7 +111,7 @@ class TorchEngine(Engine):
             torch.inference_mode(),
             torch.autocast(self._device.type, self._cast, enabled=self._cast is not None),
         ):
-            return np.asarray(self._network(batch).float().cpu().numpy(), np.float32)
+            return np.ascontiguousarray(self._network(batch).float().cpu().numpy(), np.float32)
 
 
 def load_network(model: Model) -> PSPNet:

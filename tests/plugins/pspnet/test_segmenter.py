@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -111,6 +112,16 @@ def test_torch_and_onnx_see_the_same() -> None:
         for engine in ("torch", "onnx")
     }
     assert (maps["torch"] == maps["onnx"]).mean() > 0.98
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_a_followed_face_that_moves_is_steadied(engine: str) -> None:
+    segmenter = PSPNetSegmenter(engine=engine)
+    followed = replace(FACE, track=1)
+    for step in range(3):  # the picture moves in its crop
+        image = np.ascontiguousarray(np.roll(clips.astronaut(), 3 * step, axis=1))
+        (regions,) = segmenter.segment(Frame(image, step, step / 25), [followed])
+    assert middle(regions, "eyes")[1] < middle(regions, "mouth")[1]
 
 
 def test_a_smaller_crop_is_an_option() -> None:
