@@ -47,9 +47,15 @@ class Screen:
 
     def window(self, title: str) -> int:
         """Wait for a window whose title begins so, and give it the keyboard."""
-        window = until(lambda: self._find(title))
+        window = until(lambda: self._settled(title))
         self._xdotool("windowfocus", "--sync", window)
         return int(window)
+
+    def _settled(self, title: str) -> str:
+        """Find a window that stays: SDL makes another one when the size of its picture is known."""
+        window = self._find(title)
+        time.sleep(0.3)
+        return window if window == self._find(title) else ""
 
     def _find(self, title: str) -> str:
         # xdotool's own search by name does not find windows of SDL.
