@@ -76,7 +76,7 @@ def test_recorded_from_the_command_line(tmp_path: Path) -> None:
 def test_works_beside_the_overlay_window(display: xvfb.Screen, tmp_path: Path) -> None:
     run = two_people.start(tmp_path, "-w", "-i", "lips,nose", environment=display.environment())
     try:
-        whole, isolated = display.window("people"), display.window("isolated people")
+        whole, isolated = display.window("people", run), display.window("isolated people", run)
         wanted = drawing.view("isolated:lips+nose")(RESULT)
         shown(display, whole, drawing.overlay(RESULT))
         shown(display, isolated, wanted)
@@ -106,7 +106,7 @@ def test_the_real_model_shows_lips_where_they_are(display: xvfb.Screen, tmp_path
     defaults = ("-i", "lips", "-d", "mtcnn", "-s", "pspnet")
     run = two_people.start(tmp_path, *defaults, environment=display.environment())
     try:
-        window = display.window("isolated people")
+        window = display.window("isolated people", run)
         shot = xvfb.see(display, window, lambda shot: bool(shot[: two_people.STILL].any()))
         display.press(window, "q")
         assert run.wait(xvfb.PATIENCE) == 0

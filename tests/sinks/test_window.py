@@ -453,7 +453,7 @@ def pressed(display: xvfb.Screen, tmp_path: Path) -> Iterator[Pressed]:
     """Open a window on the two people; return what presses its keys and looks at it."""
     run = two_people.start(tmp_path, "-w", environment=display.environment())
     try:
-        window = display.window("people")
+        window = display.window("people", run)
         keyboard = Pressed(display, window)
         keyboard.expect("", drawn("overlay"))
         yield keyboard
@@ -570,7 +570,7 @@ def check_pause(display: xvfb.Screen, window: int) -> None:
 def test_r_leaves_a_playable_mp4_of_the_right_length(display: xvfb.Screen, tmp_path: Path) -> None:
     run = two_people.start(tmp_path, "-w", "-o", "all.mp4", environment=display.environment())
     try:
-        window = display.window("people")
+        window = display.window("people", run)
         xvfb.see(display, window, looks_like(drawing.overlay(RESULT)))
         display.press(window, "5")
         xvfb.see(display, window, looks_like(drawing.view("isolated:lips")(RESULT)))

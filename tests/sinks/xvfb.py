@@ -33,7 +33,8 @@ class Screen:
 
     def __init__(self) -> None:
         read, write = os.pipe()
-        command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24"]
+        # Without -noreset it starts anew when its last window closes, and whoever comes then fails.
+        command = ["Xvfb", "-noreset", "-displayfd", str(write), "-screen", "0", "1280x1024x24"]
         self._server = subprocess.Popen(
             command, pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -45,9 +46,14 @@ class Screen:
         """Say where programs find it."""
         return {"DISPLAY": self.display, "SDL_VIDEODRIVER": "x11"}
 
-    def window(self, title: str) -> int:
-        """Wait for a window whose title begins so, and give it the keyboard."""
-        window = until(lambda: self._settled(title))
+    def window(self, title: str, program: subprocess.Popen[str]) -> int:
+        """Wait for a program's window whose title begins so, and give it the keyboard."""
+
+        def ask() -> str:
+            assert program.poll() is None, program.communicate()[1]
+            return self._settled(title)
+
+        window = until(ask)
         self._xdotool("windowfocus", "--sync", window)
         return int(window)
 
