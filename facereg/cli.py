@@ -202,7 +202,7 @@ def _batch(add: _Adder) -> None:
         "--jobs",
         type=_positive,
         metavar="N",
-        help="inputs at a time; they share the cores (default: half as many as there are cores)",
+        help="inputs at a time; they share the cores (default: one a core, at most 8)",
     )
     batch.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
 

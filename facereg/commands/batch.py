@@ -29,6 +29,9 @@ from ._jobs import Job, Journal, Pool, stamp
 #: Name of the journal, in the output folder.
 JOURNAL = ".facereg-batch.jsonl"
 
+#: Inputs at a time on however many cores, unless told otherwise; each takes some 350 MB.
+MOST_JOBS = 8
+
 #: Options that the outputs depend on.
 OPTIONS = (
     "detector", "segmenter", "view", "max_faces", "detect_every", "start", "duration", "smooth",
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     folder = Path(args.output)
     jobs = plan(args, folder)
-    at_once = min(args.jobs or max(1, _cores() // 2), len(jobs))
+    at_once = _at_once(args.jobs, len(jobs))
     threads = _cores() // at_once or 1 if at_once > 1 else 0
     segmenter = _check(args, threads)
     target.check_parent(folder)
@@ -201,6 +204,11 @@ def _summary(jobs: Sequence[Job], totals: dict[str, Any]) -> str:
     if left := totals["interrupted"] + totals["waiting"]:
         lines.append(f"  {left} left to do: the same command goes on from here")
     return "\n".join(lines)
+
+
+def _at_once(wanted: int | None, inputs: int) -> int:
+    """Say how many inputs to work on at a time."""
+    return min(wanted or min(_cores(), MOST_JOBS), inputs)
 
 
 def _cores() -> int:

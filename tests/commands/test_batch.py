@@ -16,7 +16,8 @@ import pytest
 
 import facereg
 from facereg.cli import main
-from facereg.commands.batch import _cores
+from facereg.commands import batch as module
+from facereg.commands.batch import _at_once, _cores
 from tests import clips
 
 
@@ -42,6 +43,15 @@ def batch(
 
 def states(totals: dict) -> list[str]:
     return [found["state"] for found in totals["inputs"]]
+
+
+def test_there_is_a_job_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_cores", lambda: 4)
+    assert _at_once(None, 100) == 4
+    assert _at_once(None, 3) == 3
+    assert _at_once(7, 100) == 7
+    monkeypatch.setattr(module, "_cores", lambda: 96)
+    assert _at_once(None, 100) == 8
 
 
 def test_a_bad_file_spoils_no_other_and_what_is_done_stays_done(
