@@ -22,6 +22,7 @@ from PIL import Image
 from benchmarks.peer_accuracy import OURS, peer
 from facereg.plugins.pspnet.crops import crop_matrix, cut
 from facereg.plugins.pspnet.engines import Compute, build_engine
+from facereg.regions import IDS
 from facereg.registry import Registry
 from facereg.training.augment import IGNORE, SWAP
 from facereg.training.evaluate import Predict
@@ -30,6 +31,8 @@ from facereg.weights import find_model
 
 #: Least probability of a label that is kept.
 SURE = 0.6
+#: Least share of the kept pixels that a head covering is believed from; smaller ones are hair.
+LEAST_HAT = 0.07
 
 
 class Labeller:
@@ -60,6 +63,9 @@ class Labeller:
         labels = np.asarray(mean.argmax(0), np.uint8)
         theirs = self._peer(crop, labels.shape)
         kept = (mean.max(0) > SURE) & (OURS[labels] == theirs)
+        hat = kept & (labels == IDS["head_covering"])
+        if hat.sum() < LEAST_HAT * kept.sum():
+            kept &= ~hat
         return np.asarray(np.where(kept, labels, IGNORE), np.uint8)
 
 
