@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if args.size % whole:
         raise UsageError(f"--size {args.size}: must be a multiple of {whole}, as {2 * whole}")
     from ..training.calibrate import calibrate
-    from ..training.card import new_card, write_card, write_weights
+    from ..training.card import new_card, round_weights, write_card, write_weights
     from ..training.dataset import FaceDataset
     from ..training.plots import plot_history
     from ..training.train import Trainer
@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     data = _data(args, train)
     trainer = Trainer(network, data, held_out, _recipe(args), Path(args.work))
     network.load_state_dict(trainer.run())
+    round_weights(network)
     moved = {} if held_out is None else calibrate(network, held_out, args.size)
     write_weights(network.state_dict(), output)
     card = new_card(network, args.size)
@@ -68,7 +69,8 @@ def _network(args: argparse.Namespace) -> PSPNet:
     """Make the network, from an ImageNet backbone, from a model, or from nothing."""
     import torch
 
-    from ..plugins.pspnet.network import BACKBONES, PSPNet
+    from ..plugins.pspnet.backbones import BACKBONES
+    from ..plugins.pspnet.network import PSPNet
     from ..training.init import load_backbone
 
     if args.backbone not in BACKBONES:
@@ -157,7 +159,8 @@ def _add_8_bit(
     import numpy as np
 
     from ..training.evaluate import predict_with_onnx, score
-    from ..training.export import export_onnx, quantize
+    from ..training.export import export_onnx
+    from ..training.quantize import quantize
 
     size = int(card["input_size"])
     step = max(1, len(train) // CALIBRATION)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..plugins.pspnet.network import PSPNet
@@ -36,10 +37,25 @@ def new_card(network: PSPNet, input_size: int) -> dict[str, Any]:
     }
 
 
+@torch.no_grad()
+def round_weights(network: nn.Module) -> None:
+    """Round the weights of all convolutions to half precision, in place.
+
+    So they are written; it halves the file and moves F1 in the fifth digit. What is measured after
+    it is what the file holds.
+    """
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            weight.copy_(weight.half())
+
+
 def write_weights(state: dict[str, Tensor], path: Path) -> None:
-    """Write weights as safetensors under a temporary name, then rename."""
+    """Write weights as safetensors under a temporary name, then rename; see `round_weights`."""
     part = path.with_name(f".{path.name}.part")
-    tensors = {key: value.contiguous() for key, value in state.items()}
+    tensors = {
+        key: (value.half() if value.ndim == 4 else value).contiguous()
+        for key, value in state.items()
+    }
     try:
         part.write_bytes(safetensors.torch.save(tensors))
         os.replace(part, path)

@@ -1,11 +1,10 @@
-"""Write a network as ONNX, in floating point or in 8-bit integers, and check it against torch."""
+"""Write a network as ONNX, and check it against torch."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,54 +57,6 @@ def export_onnx(network: PSPNet, card: dict[str, Any], path: Path) -> None:
             dynamo=False,
         )
     os.replace(part, path)
-
-
-def quantize(source: Path, path: Path, crops: Sequence[Crops]) -> None:
-    """Turn an exported network into 8-bit integers, with ranges measured on real crops.
-
-    Static quantisation, per channel: Jacob et al., CVPR 2018. The first convolution stays in
-    floating point: on three channels 8 bits are slower.
-
-    Args:
-        source: the floating-point ``.onnx`` file.
-        path: where to write.
-        crops: (S, S, 3) uint8 BGR each.
-    """
-    import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._left: Iterator[Crops] = iter(crops)
-
-        def get_next(self) -> dict[str, Crops] | None:
-            crop = next(self._left, None)
-            return None if crop is None else {"crops": crop[None]}
-
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".quantize-") as folder:
-        ready, part = Path(folder) / "ready.onnx", Path(folder) / path.name
-        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
-        nodes = onnx.load(str(ready)).graph.node
-        stem = next(node.name for node in nodes if node.op_type == "Conv")
-        quantize_static(
-            str(ready),
-            str(part),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=[stem],
-        )
-        os.replace(part, path)
 
 
 def compare(network: PSPNet, card: dict[str, Any], path: Path, crops: Sequence[Crops]) -> Agreement:

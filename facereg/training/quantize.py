@@ -1,0 +1,122 @@
+"""Turn an exported network into 8-bit integers.
+
+Static quantisation, per channel: Jacob et al., "Quantization and Training of Neural Networks for
+Efficient Integer-Arithmetic-Only Inference", CVPR 2018. The crop's bytes go into the first
+convolution as they are: they are 8-bit integers of scale 1 already, and its weights take over the
+normalisation.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Image
+
+#: What counts as zero in a crop, and what its outside is padded with: ImageNet's mean, about.
+CENTRE = 116
+
+
+def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
+    """Write the 8-bit form of a file that `export.export_onnx` wrote.
+
+    Args:
+        source: the floating-point ``.onnx`` file.
+        path: where to write.
+        crops: (S, S, 3) uint8 BGR each; the ranges of all features are measured on them.
+    """
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left: Iterator[Image] = iter(crops)
+
+        def get_next(self) -> dict[str, Image] | None:
+            crop = next(self._left, None)
+            return None if crop is None else {"crops": crop[None]}
+
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".quantize-") as folder:
+        ready, part = Path(folder) / "ready.onnx", Path(folder) / path.name
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+        model = onnx.load(str(ready))
+        centred = _fold_normalisation(model.graph)
+        onnx.save(model, str(ready))
+        exactly = {"scale": np.array(1, np.float32), "zero_point": np.array(CENTRE, np.uint8)}
+        quantize_static(
+            str(ready),
+            str(part),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"TensorQuantOverrides": {centred: [exactly]}},
+        )
+        model = onnx.load(str(part))
+        _take_bytes(model.graph, centred)
+        onnx.save(model, str(part))
+        os.replace(part, path)
+
+
+def _fold_normalisation(graph: Any) -> str:
+    """Give the first convolution pixels less `CENTRE`, in the crop's own order of colours.
+
+    The graph begins as `network.Deployed` does: Transpose, Cast, Gather (BGR to RGB), Sub (mean),
+    Div (deviation), Conv.
+
+    Returns:
+        The name of the convolution's input.
+    """
+    from onnx import numpy_helper
+
+    cast, gather, sub, div, conv = graph.node[1:6]
+    values = {tensor.name: tensor for tensor in graph.initializer}
+
+    def read(name: str) -> NDArray[np.float64]:
+        return np.asarray(numpy_helper.to_array(values[name]), np.float64)
+
+    def write(name: str, array: NDArray[np.float64]) -> None:
+        values[name].CopyFrom(numpy_helper.from_array(np.float32(array), name))
+
+    mean, std = read(sub.input[1]).ravel(), read(div.input[1]).ravel()
+    weights = read(conv.input[1]) / std[:, None, None]
+    bias = read(conv.input[2]) + np.einsum("oikl,i->o", weights, CENTRE - mean)
+    write(conv.input[1], np.ascontiguousarray(weights[:, ::-1]))
+    write(conv.input[2], bias)
+    write(sub.input[1], np.asarray(CENTRE, np.float64))
+    sub.input[0], conv.input[0] = cast.output[0], sub.output[0]
+    for node in (gather, div):
+        graph.node.remove(node)
+    for name in (gather.input[1], div.input[1]):
+        graph.initializer.remove(values[name])
+    return str(sub.output[0])
+
+
+def _take_bytes(graph: Any, centred: str) -> None:
+    """Leave out Cast, Sub and QuantizeLinear at the entrance: together they do nothing."""
+    cast = next(node for node in graph.node if node.op_type == "Cast")
+    sub = next(node for node in graph.node if node.output[0] == centred)
+    to_bytes = next(node for node in graph.node if node.input[0] == centred)
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name == to_bytes.output[0]:
+                node.input[i] = cast.input[0]
+    for node in (cast, sub, to_bytes):
+        graph.node.remove(node)
+    unused = next(tensor for tensor in graph.initializer if tensor.name == sub.input[1])
+    graph.initializer.remove(unused)
