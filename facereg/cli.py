@@ -143,7 +143,10 @@ def _processing(run: argparse.ArgumentParser) -> None:
     group = run.add_argument_group("processing")
     group.add_argument("--max-faces", type=_positive, metavar="N", help="keep the N largest faces")
     group.add_argument(
-        "--detect-every", type=_positive, metavar="N", help="look for faces in every Nth frame"
+        "--detect-every",
+        type=_positive,
+        metavar="N",
+        help="look for faces in every Nth frame (default: 8)",
     )
     group.add_argument(
         "--start", type=_seconds, metavar="T", help="begin at T: seconds, or [HH:]MM:SS"

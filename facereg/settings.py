@@ -28,7 +28,7 @@ class Settings:
     """
 
     max_faces: int | None = None
-    detect_every: int = 5
+    detect_every: int = 8
     duration: float | None = None
     on_error: Literal["stop", "skip"] = "stop"
     provenance: Mapping[str, object] = field(default_factory=dict)
