@@ -116,9 +116,9 @@ def test_the_real_model_shows_lips_where_they_are(display: xvfb.Screen, tmp_path
     lit = shot[: two_people.STILL].max(axis=2) > 0
     rows, columns = np.nonzero(lit)
     for x0, x1 in ((135, 195), (445, 505)):
-        here = (columns >= x0) & (columns < x1) & (rows >= 140) & (rows < 185)
+        here = (columns >= x0) & (columns < x1) & (rows >= 136) & (rows < 185)
         assert here.sum() > 150, "both mouths are there"
     mouths = (
-        (rows >= 140) & (rows < 185) & (((columns - 165) ** 2 < 900) | ((columns - 475) ** 2 < 900))
+        (rows >= 136) & (rows < 185) & (((columns - 165) ** 2 < 900) | ((columns - 475) ** 2 < 900))
     )
     assert mouths.mean() > 0.98, "and nothing else is"
