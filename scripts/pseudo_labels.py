@@ -5,8 +5,9 @@
 Each photograph's best face is cropped as ``facereg run`` crops it. The shipped model parses the
 crop and its mirror image; a pixel keeps its label where their mean is sure (`SURE`) and the peer
 network of benchmarks/peer_accuracy.py sees the same region. Every other pixel, and what lies
-outside the photograph, is 255, which training passes over. OUTPUT becomes a dataset for
-``facereg train --also``.
+outside the photograph, is 255, which training passes over; so is a small head covering
+(`LEAST_HAT`), which both see in hair that the photograph's edge cuts off. OUTPUT becomes a dataset
+for ``facereg train --also``.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ class Labeller:
         inside = cut(np.full(image.shape, 255, np.uint8), matrix, self._size)[..., 0] == 255
         return cut(image, matrix, self._size), inside
 
-    def labels(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Parse a crop: (S, S) class ids, 255 where unsure."""
+    def labels(self, crop: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Parse a crop: (S, S) class ids, 255 where unsure and outside the photograph."""
         logits = self._engine.logits(np.stack([crop, crop[:, ::-1]]))
         shares = [_probabilities(planes, self._size) for planes in logits]
         mean = (shares[0] + shares[1][SWAP[: len(shares[1])]][..., ::-1]) / 2
         labels = np.asarray(mean.argmax(0), np.uint8)
         theirs = self._peer(crop, labels.shape)
-        kept = (mean.max(0) > SURE) & (OURS[labels] == theirs)
+        kept = inside & (mean.max(0) > SURE) & (OURS[labels] == theirs)
         hat = kept & (labels == IDS["head_covering"])
         if hat.sum() < LEAST_HAT * kept.sum():
             kept &= ~hat
@@ -91,7 +92,7 @@ def main() -> None:
         if found is None:
             continue
         crop, inside = found
-        labels = np.where(inside, labeller.labels(crop), IGNORE).astype(np.uint8)
+        labels = labeller.labels(crop, inside)
         cv2.imwrite(str(args.output / "images" / path.name), crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
         Image.fromarray(labels).save(args.output / "labels" / f"{path.stem}.png")
         kept += 1
