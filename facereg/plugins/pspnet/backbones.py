@@ -11,7 +11,7 @@ Shapes in the comments are for an input of 384 x 384 at output stride 32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,6 +27,25 @@ def relu6(
     pad = kernel // 2 * dilation
     conv = nn.Conv2d(cin, cout, kernel, stride, pad, dilation, groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(cout), nn.ReLU6(inplace=True))
+
+
+def paces(stages: Sequence[tuple[int, int]], output_stride: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the stage, stride and dilation of each block behind a stem of stride 2.
+
+    Past the output stride the resolution is kept and the view widened instead.
+
+    Args:
+        stages: stride of the first block, and number of blocks.
+        output_stride: 8, 16 or 32.
+    """
+    at, dilation = 2, 1
+    for stage, (stride, blocks) in enumerate(stages):
+        for i in range(blocks):
+            step, reach = stride if i == 0 else 1, dilation
+            if step == 2 and at == output_stride:
+                step, dilation = 1, dilation * 2
+            at *= step
+            yield stage, step, reach
 
 
 class InvertedResidual(nn.Module):
@@ -69,16 +88,12 @@ class MobileNetV2(nn.Module):
     def __init__(self, output_stride: int) -> None:
         super().__init__()
         layers: list[nn.Module] = [relu6(3, 32, 3, stride=2)]
-        cin, at, dilation = 32, 2, 1
-        for expand, cout, blocks, stride in self.STAGES:
-            for i in range(blocks):
-                step = stride if i == 0 else 1
-                reach = dilation
-                if step == 2 and at == output_stride:  # keep the resolution, widen the view
-                    step, dilation = 1, dilation * 2
-                at *= step
-                layers.append(InvertedResidual(cin, cout, step, reach, expand))
-                cin = cout
+        cin = 32
+        stages = [(stride, blocks) for _, _, blocks, stride in self.STAGES]
+        for stage, stride, dilation in paces(stages, output_stride):
+            expand, cout, _, _ = self.STAGES[stage]
+            layers.append(InvertedResidual(cin, cout, stride, dilation, expand))
+            cin = cout
         self.features = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Features:
@@ -236,19 +251,15 @@ class EfficientNetLite(nn.Module):
         self._conv_stem = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
         blocks: list[nn.Module] = []
-        ends: list[int] = []
-        cin, at, dilation = 32, 2, 1
-        for (expand, cout, kernel, stride), depth in zip(self.STAGES, depths, strict=True):
-            for i in range(depth):
-                step, reach = stride if i == 0 else 1, dilation
-                if step == 2 and at == output_stride:  # keep the resolution, widen the view
-                    step, dilation = 1, dilation * 2
-                at *= step
-                blocks.append(MBConv(cin, cout, kernel, step, reach, expand))
-                cin = cout
-            ends.append(len(blocks))
+        cin = 32
+        strides = [stride for _, _, _, stride in self.STAGES]
+        stages = list(zip(strides, depths, strict=True))
+        for stage, stride, dilation in paces(stages, output_stride):
+            expand, cout, kernel, _ = self.STAGES[stage]
+            blocks.append(MBConv(cin, cout, kernel, stride, dilation, expand))
+            cin = cout
         self._blocks = nn.ModuleList(blocks)
-        self.ends = (ends[1], ends[2], ends[4])
+        self.ends = (sum(depths[:2]), sum(depths[:3]), sum(depths[:5]))
 
     @property
     def stem(self) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
