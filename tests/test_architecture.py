@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("regions",),
     ("types",),
     ("api",),
-    ("hookspecs", "drawing", "weights", "contract", "state"),
+    ("hookspecs", "drawing", "workers", "weights", "contract", "state"),
     ("sources", "plugins", "sinks"),
     ("settings", "tracking", "channel", "scout", "parsing", "processor"),
     ("_options", "_loading", "registry", "training"),

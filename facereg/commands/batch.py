@@ -24,6 +24,7 @@ from ..errors import UsageError
 from ..registry import Registry, split_spec
 from ..sinks import target
 from ..sources.images import IMAGE_SUFFIXES
+from ..workers import cores
 from ._jobs import Job, Journal, Pool, stamp
 
 #: Name of the journal, in the output folder.
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.output)
     jobs = plan(args, folder)
     at_once = _at_once(args.jobs, len(jobs))
-    threads = _cores() // at_once or 1 if at_once > 1 else 0
+    threads = cores() // at_once or 1 if at_once > 1 else 0
     segmenter = _check(args, threads)
     target.check_parent(folder)
     with contextlib.suppress(FileExistsError):
@@ -208,8 +209,4 @@ def _summary(jobs: Sequence[Job], totals: dict[str, Any]) -> str:
 
 def _at_once(wanted: int | None, inputs: int) -> int:
     """Say how many inputs to work on at a time."""
-    return min(wanted or min(_cores(), MOST_JOBS), inputs)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(wanted or min(cores(), MOST_JOBS), inputs)

@@ -17,7 +17,8 @@ import pytest
 import facereg
 from facereg.cli import main
 from facereg.commands import batch as module
-from facereg.commands.batch import _at_once, _cores
+from facereg.commands.batch import _at_once
+from facereg.workers import cores
 from tests import clips
 
 
@@ -46,11 +47,11 @@ def states(totals: dict) -> list[str]:
 
 
 def test_there_is_a_job_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_cores", lambda: 4)
+    monkeypatch.setattr(module, "cores", lambda: 4)
     assert _at_once(None, 100) == 4
     assert _at_once(None, 3) == 3
     assert _at_once(7, 100) == 7
-    monkeypatch.setattr(module, "_cores", lambda: 96)
+    monkeypatch.setattr(module, "cores", lambda: 96)
     assert _at_once(None, 100) == 8
 
 
@@ -73,7 +74,7 @@ def test_a_bad_file_spoils_no_other_and_what_is_done_stays_done(
     assert clips.probe(out / "a.mp4").frames == clips.probe(out / "c.mp4").frames == 10
     with facereg.open_masks(out / "a.masks") as dump:
         assert dump[9].any()
-        assert dump.manifest["segmenter"] == f"pspnet:threads={max(1, _cores() // 2)}"
+        assert dump.manifest["segmenter"] == f"pspnet:threads={max(1, cores() // 2)}"
     written = {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")}
 
     # Once more: nothing is done twice, the bad one is tried again.

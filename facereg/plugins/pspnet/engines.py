@@ -7,9 +7,9 @@ Of a shipped model, ONNX Runtime's 8-bit file is the default: benchmarks/README.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 
 from ...errors import ModelError, UsageError
 from ...weights import Model
+from ...workers import Workers
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
     from .network import PSPNet
 
 Crops = NDArray[np.uint8]
@@ -51,28 +54,43 @@ class Engine(ABC):
 
 
 class OnnxEngine(Engine):
-    """The network in ONNX Runtime, from one of the model's ``.onnx`` files."""
+    """The network in ONNX Runtime, from one of the model's ``.onnx`` files.
 
-    def __init__(self, model: Model, path: Path, compute: Compute) -> None:
-        import onnxruntime
+    All threads compute a crop together. When there is one for each of them, each computes one by
+    itself, and waits for no other within it.
+    """
 
-        path = model.verify(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = compute.threads or _cores()
-        options.log_severity_level = 3
-        # Threads that spin while they wait take the cores from the decoder and the encoder.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as e:  # onnxruntime has no common base for its exceptions
-            raise ModelError(f"{path}: not a network that ONNX Runtime takes: {e}") from e
+    def __init__(self, model: Model, path: Path, workers: Workers) -> None:
+        self._path, self._workers = model.verify(path), workers
+        self._together = _session(self._path, workers.threads)
+        self._alone: InferenceSession | None = None
         self.name = "onnx cpu " + ("int8" if path.name.endswith(".int8.onnx") else "fp32")
-        self._input = self._session.get_inputs()[0].name
 
     def logits(self, crops: Crops) -> Logits:
-        return np.asarray(self._session.run(None, {self._input: crops})[0], np.float32)
+        if len(crops) < max(2, self._workers.threads):
+            return _run(self._together, crops)
+        if self._alone is None:
+            self._alone = _session(self._path, 1)
+        one = partial(_run, self._alone)
+        return np.concatenate(self._workers.map(one, np.split(crops, len(crops))))
+
+
+def _session(path: Path, threads: int) -> InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Threads that spin while they wait take the cores from the decoder and the encoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as e:  # onnxruntime has no common base for its exceptions
+        raise ModelError(f"{path}: not a network that ONNX Runtime takes: {e}") from e
+
+
+def _run(session: InferenceSession, crops: Crops) -> Logits:
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: crops})[0], np.float32)
 
 
 class TorchEngine(Engine):
@@ -135,11 +153,14 @@ def load_network(model: Model) -> PSPNet:
     return network
 
 
-def build_engine(model: Model, size: int, compute: Compute) -> Engine:
+def build_engine(
+    model: Model, size: int, compute: Compute, workers: Workers | None = None
+) -> Engine:
     """Make the engine that a user named; ``auto`` takes ONNX Runtime where it can.
 
     Args:
         size: side of the crops; a file for ONNX Runtime takes the card's alone.
+        workers: what ONNX Runtime shares its work among; its own by default.
 
     Raises:
         UsageError: the words contradict one another.
@@ -157,7 +178,7 @@ def build_engine(model: Model, size: int, compute: Compute) -> Engine:
     )
     path = None if wants_torch else _onnx_file(model, compute.precision)
     if path is not None:
-        return OnnxEngine(model, path, compute)
+        return OnnxEngine(model, path, workers or Workers(compute.threads))
     if compute.engine == "onnx" or compute.precision == "int8":
         kind = compute.precision if compute.precision != "auto" else "onnx"
         raise ModelError(
@@ -179,7 +200,3 @@ def _best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -195,6 +195,9 @@ class ForeignModel:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up nothing."""
 
+    def close(self) -> None:
+        """Hold nothing that must be given back."""
+
     def _levelled(self, frame: Frame, detection: Detection) -> RegionMasks:
         """Parse a crop as facereg frames it: the author's layout, with facereg's classes."""
         matrix = crop_matrix(detection, self._scale, self._size)

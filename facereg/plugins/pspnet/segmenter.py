@@ -23,6 +23,7 @@ class FaceModel(Protocol):
     def state(self) -> dict[str, Any]: ...
     def restore(self, state: Mapping[str, Any]) -> None: ...
     def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels: ...
+    def close(self) -> None: ...
 
 
 class PSPNetSegmenter(Segmenter):
@@ -103,6 +104,9 @@ class PSPNetSegmenter(Segmenter):
             shape: height and width of the label map wanted.
         """
         return self._model.parse_crop(image, shape)
+
+    def close(self) -> None:
+        self._model.close()
 
 
 @hookimpl

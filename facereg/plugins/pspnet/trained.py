@@ -9,9 +9,10 @@ import numpy as np
 
 from ...types import Detection, Frame, Image, Labels, RegionMasks
 from ...weights import Model
+from ...workers import Workers
 from .crops import close_holes, crop_matrix, cut, part, paste
-from .engines import Compute, build_engine
-from .smoothing import Smoother
+from .engines import Compute, Logits, build_engine
+from .smoothing import Motion, Smoother
 
 
 class TrainedModel:
@@ -32,7 +33,8 @@ class TrainedModel:
         self._model = model
         self._size = size or int(model.card["input_size"])
         self._scale = scale or float(model.card["crop_scale"])
-        self._engine = build_engine(model, self._size, compute)
+        self._workers = Workers(compute.threads)
+        self._engine = build_engine(model, self._size, compute, self._workers)
 
     def describe(self) -> dict[str, str]:
         """Name the model, its checksum, and what computes it."""
@@ -45,20 +47,36 @@ class TrainedModel:
     def segment(self, frame: Frame, detections: Sequence[Detection]) -> list[RegionMasks]:
         """Parse every face of a frame."""
         matrices = [crop_matrix(d, self._scale, self._size) for d in detections]
-        crops = np.stack([cut(frame.image, m, self._size) for m in matrices])
-        batch = list(self._engine.logits(crops))
-        if self.smoother is not None:
-            for i, detection in enumerate(detections):
-                if detection.track is not None:
-                    batch[i] = self.smoother(detection.track, crops[i], batch[i])
-        shape = (frame.height, frame.width)
-        pasted = [
-            paste(close_holes(logits), matrix, self._size, shape)
-            for logits, matrix in zip(batch, matrices, strict=True)
-        ]
+        tracks, shape = [d.track for d in detections], (frame.height, frame.width)
+        crops = np.stack(
+            self._workers.map(lambda matrix: cut(frame.image, matrix, self._size), matrices)
+        )
+        looks = self._workers.start(self._look, tracks, crops)
+        logits = self._engine.logits(crops)
+        motions = [look.result() for look in looks]
+        steady = self._workers.map(self._steadied, tracks, crops, motions, logits)
+        pasted = self._workers.map(
+            lambda logits, matrix: paste(close_holes(logits), matrix, self._size, shape),
+            steady,
+            matrices,
+        )
         boxes, maps = [box for box, _ in pasted], [labels for _, labels in pasted]
         part(detections, boxes, maps)
         return [RegionMasks(box, labels) for box, labels in pasted]
+
+    def _look(self, track: int | None, crop: Image) -> Motion | None:
+        return None if self.smoother is None or track is None else self.smoother.look(track, crop)
+
+    def _steadied(
+        self, track: int | None, crop: Image, motion: Motion | None, logits: Logits
+    ) -> Logits:
+        if self.smoother is None or track is None:
+            return logits
+        return self.smoother.blend(track, crop, motion, logits)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._workers.close()
 
     def forget(self, track: int) -> None:
         """Drop what is kept of a track."""

@@ -124,6 +124,22 @@ def test_a_followed_face_that_moves_is_steadied(engine: str) -> None:
     assert middle(regions, "eyes")[1] < middle(regions, "mouth")[1]
 
 
+def test_the_masks_of_several_faces_do_not_depend_on_the_threads() -> None:
+    x0, y0, x1, y1 = FACE.box
+    faces = [replace(FACE, box=Box(x0 + i, y0, x1 + i, y1), track=i) for i in range(3)]
+    found = []
+    for threads in (1, 2, 3, 4):  # one for all, some together with others, each its own
+        segmenter = PSPNetSegmenter(threads=threads)
+        for step in range(3):
+            image = np.ascontiguousarray(np.roll(clips.astronaut(), 3 * step, axis=1))
+            regions = segmenter.segment(Frame(image, step, step / 25), faces)
+        segmenter.close()
+        found.append([r.labels for r in regions])
+    for labels in zip(*found, strict=True):
+        for other in labels[1:]:
+            np.testing.assert_array_equal(other, labels[0])
+
+
 def test_a_smaller_crop_is_an_option() -> None:
     small = PSPNetSegmenter(size=288)
     assert small.describe()["engine"].startswith("torch")
