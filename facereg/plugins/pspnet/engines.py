@@ -61,16 +61,15 @@ class OnnxEngine(Engine):
     """
 
     def __init__(self, model: Model, path: Path, workers: Workers) -> None:
-        self._path, self._workers = model.verify(path), workers
-        self._together = _session(self._path, workers.threads)
-        self._alone: InferenceSession | None = None
+        path, self._workers = model.verify(path), workers
+        self._together = _session(path, workers.threads)
+        # Not when a second face comes: a live picture would stand still, and memory grow late.
+        self._alone = _session(path, 1) if workers.threads > 1 else self._together
         self.name = "onnx cpu " + ("int8" if path.name.endswith(".int8.onnx") else "fp32")
 
     def logits(self, crops: Crops) -> Logits:
         if len(crops) < max(2, self._workers.threads):
             return _run(self._together, crops)
-        if self._alone is None:
-            self._alone = _session(self._path, 1)
         one = partial(_run, self._alone)
         return np.concatenate(self._workers.map(one, np.split(crops, len(crops))))
 
