@@ -36,7 +36,7 @@ class Workers:
         calls = list(zip(*args, strict=True))
         if self.threads == 1 or len(calls) < 2:
             return [work(*call) for call in calls]
-        return [done.result() for done in self.start(work, *zip(*calls, strict=True))]
+        return list(self._pool.map(lambda call: work(*call), calls))
 
     def close(self) -> None:
         """End the threads."""

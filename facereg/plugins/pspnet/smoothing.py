@@ -110,10 +110,6 @@ class Smoother:
         self._tracks[track] = _State(picture, logits)
         return logits
 
-    def __call__(self, track: int, crop: Image, logits: Logits) -> Logits:
-        """`look` and `blend` in one."""
-        return self.blend(track, crop, self.look(track, crop), logits)
-
     def _blended(self, last: Logits, motion: Motion, logits: Logits) -> Logits:
         if motion.maps is not None:
             last = self._carried(last, motion.maps)
