@@ -10,7 +10,7 @@ import numpy as np
 from ...types import Detection, Frame, Image, Labels, RegionMasks
 from ...weights import Model
 from ...workers import Workers
-from .crops import close_holes, crop_matrix, cut, part, paste
+from .crops import brighten, close_holes, crop_matrix, cut, part, paste
 from .engines import Compute, Logits, build_engine
 from .smoothing import Motion, Smoother
 
@@ -52,7 +52,7 @@ class TrainedModel:
             self._workers.map(lambda matrix: cut(frame.image, matrix, self._size), matrices)
         )
         looks = self._workers.start(self._look, tracks, crops)
-        logits = self._engine.logits(crops)
+        logits = self._engine.logits(np.stack(self._workers.map(brighten, crops)))
         motions = [look.result() for look in looks]
         steady = self._workers.map(self._steadied, tracks, crops, motions, logits)
         pasted = self._workers.map(
@@ -98,7 +98,7 @@ class TrainedModel:
 
         side = (self._size, self._size)
         crop = np.asarray(cv2.resize(image, side, interpolation=cv2.INTER_AREA), np.uint8)
-        logits = close_holes(self._engine.logits(crop[None])[0])
+        logits = close_holes(self._engine.logits(brighten(crop)[None])[0])
         size = (shape[1], shape[0])
         planes = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in logits]
         return np.asarray(np.argmax(planes, 0), np.uint8)

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from facereg import Box, Detection
-from facereg.plugins.pspnet.crops import close_holes, crop_matrix, cut, part, paste, roll
+from facereg.plugins.pspnet.crops import (
+    brighten,
+    close_holes,
+    crop_matrix,
+    cut,
+    part,
+    paste,
+    roll,
+)
 from tests import clips
 
 # Right eye, left eye, nose, right and left mouth corner of an upright face.
@@ -38,6 +46,20 @@ def test_small_holes_within_a_head_are_closed_and_nothing_else_is() -> None:
     assert (after[40:43, 40:43] == 2).all()
     after[40:43, 40:43] = 0
     np.testing.assert_array_equal(after, before)
+
+
+def test_a_dark_face_is_brightened_and_one_in_fair_light_is_not() -> None:
+    face = clips.astronaut()[0:224, 110:334]
+    assert brighten(face) is face
+    dark = np.asarray(face // 6, np.uint8)
+    dark[:20] = 255  # a lit window behind
+    lit = brighten(dark)
+    middle = (slice(56, 168), slice(56, 168))
+    assert 150 < np.percentile(cv2.cvtColor(lit[middle], cv2.COLOR_BGR2GRAY), 90) < 170
+    colours = face[middle].astype(float) * lit[middle].mean() / face[middle].mean()
+    assert np.abs(lit[middle] - colours).mean() < 4
+    nothing = np.zeros((96, 96, 3), np.uint8)
+    np.testing.assert_array_equal(brighten(nothing), nothing)
 
 
 def test_a_profile_is_levelled_by_its_mouth() -> None:

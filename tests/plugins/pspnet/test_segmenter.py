@@ -62,6 +62,15 @@ def test_the_astronauts_face_is_where_it_is(
     assert regions.area("skin") > 0.3 * FACE.box.area
 
 
+def test_a_face_in_the_dark_is_parsed_as_in_the_light(segmenter: PSPNetSegmenter) -> None:
+    light = clips.astronaut()
+    (lit,), (dim,) = (
+        segmenter.segment(Frame(np.asarray(image, np.uint8)), [FACE])
+        for image in (light, light // 16)
+    )
+    assert (lit.labels == dim.labels).mean() > 0.985  # 0.962 as it is
+
+
 @pytest.mark.parametrize("degrees", [-40, 25])
 def test_a_leaning_face_is_parsed_in_its_own_upright(
     segmenter: PSPNetSegmenter, degrees: float

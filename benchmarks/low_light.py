@@ -1,0 +1,65 @@
+"""Measure a model on labelled pictures as a camera takes them in the dark.
+
+    python benchmarks/low_light.py DATASET --split val [--every 3]
+
+Each picture is multiplied by the light, gets noise of 2 of 255 and is compressed as JPEG. *as it
+is* is the network without `crops.brighten`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from unittest.mock import patch
+
+import cv2
+import numpy as np
+
+from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
+from facereg.training.dataset import FaceDataset
+from facereg.training.evaluate import Predict
+from facereg.training.scores import Confusion
+from facereg.types import Image
+
+LIGHTS = (1.0, 0.5, 0.3, 0.2, 0.12)
+NOISE, QUALITY = 2.0, 80
+
+
+def taken_in(light: float, image: Image, rng: np.random.Generator) -> Image:
+    """Darken a picture."""
+    dark = image * light + rng.normal(0, NOISE, image.shape)
+    pixels = np.clip(dark.round(), 0, 255).astype(np.uint8)
+    packed = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+
+
+def scores(data: FaceDataset, parse: Predict, light: float, every: int) -> tuple[str, str]:
+    """Score the pictures in a light: mean F1, and without jewellery."""
+    rng, confusion = np.random.default_rng(0), Confusion()
+    for i in range(0, len(data), every):
+        truth = data.labels(i)
+        shape = (truth.shape[0], truth.shape[1])
+        confusion.add(truth, parse(taken_in(light, data.image(i), rng), shape))
+    found = confusion.summary()
+    return f"{found['mean_f1']:.3f}", f"{found['mean_f1_without_jewellery']:.3f}"
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--split")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
+    args = parser.parse_args()
+    data, parse = FaceDataset(args.dataset, args.split), PSPNetSegmenter().parse_crop
+    print("| light | mean F1 | without jewellery | as it is | without jewellery |")
+    print("|---|---|---|---|---|")
+    for light in LIGHTS:
+        lit = scores(data, parse, light, args.every)
+        with patch("facereg.plugins.pspnet.trained.brighten", lambda crop: crop):
+            plain = scores(data, parse, light, args.every)
+        print(f"| {light:g} | {' | '.join([*lit, *plain])} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
