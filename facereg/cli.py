@@ -303,6 +303,19 @@ def _train(add: _Adder) -> None:
         "--lr", type=_amount, default=2e-3, help="learning rate at its peak (%(default)s)"
     )
     recipe.add_argument("--seed", type=int, default=0, help="for the random numbers (%(default)s)")
+    recipe.add_argument(
+        "--plain",
+        type=_share,
+        default=0.0,
+        help="of the views, how many are pictures as they are, or mirrored (%(default)s)",
+    )
+    recipe.add_argument(
+        "--teacher",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a trained model (a name or its .safetensors) to learn from too; may be repeated",
+    )
     recipe.add_argument("--compile", action="store_true", help="speed up with torch.compile")
 
 

@@ -130,6 +130,8 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         minutes=args.minutes,
         steps=args.steps,
         compile=args.compile,
+        plain=args.plain,
+        teachers=tuple(args.teacher),
     )
 
 

@@ -31,10 +31,11 @@ class Augment:
 
     Args:
         size: side of the square result, pixels.
+        plain: share of the views that are the picture as it is, or mirrored.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, plain: float = 0.0) -> None:
+        self.size, self.plain = size, plain
         self._noise = np.random.default_rng(0).normal(0, 1, 1 << 21).astype(np.float32)
 
     def __call__(
@@ -43,9 +44,17 @@ class Augment:
         """Return the view, (S, S, 3) and (S, S) uint8; `IGNORE` where there was no picture."""
         if rng.random() < 0.5:
             image, labels = mirror(image, labels)
+        if self.plain and rng.random() < self.plain:
+            return self._as_it_is(image, labels)
         image, labels = self._geometry(image, labels, rng)
         view = self._camera(self._light(self._resolution(image, rng), rng), rng)
         return view, labels
+
+    def _as_it_is(self, image: Image, labels: Labels) -> tuple[Image, Labels]:
+        size = (self.size, self.size)
+        view = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        truth = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        return np.asarray(view, np.uint8), np.asarray(truth, np.uint8)
 
     def _geometry(
         self, image: Image, labels: Labels, rng: np.random.Generator

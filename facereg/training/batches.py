@@ -100,7 +100,7 @@ class Batches:
         judged: (C,) which classes a partial folder labels; `REST` means none of these.
     """
 
-    def __init__(self, data: Data, size: int, batch: int, seed: int) -> None:
+    def __init__(self, data: Data, augment: Augment, batch: int, seed: int) -> None:
         self._main = Pool([data.main], seed)
         extra = [Pool(data.also, seed)] if data.also else []
         self.judged: NDArray[np.bool_] = np.zeros(len(CLASSES), bool)
@@ -110,7 +110,7 @@ class Batches:
             self.judged[0] = False
         self._pools = [self._main, *extra]
         self._edges = _edges([len(pool) for pool in extra], data.share)
-        self._augment = Augment(size)
+        self._augment = augment
         self._batch, self._seed = batch, seed
 
     def at(self, step: int) -> Batch:

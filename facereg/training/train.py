@@ -13,17 +13,18 @@ from typing import Any
 
 import cv2
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import ModelError, UsageError
 from ..plugins.pspnet.network import PSPNet
-from ..regions import CLASSES
-from .batches import REST, Batches, Data
-from .dataset import IGNORE, FaceDataset
+from ..types import Image, Labels
+from .augment import Augment
+from .batches import Batches, Data
+from .dataset import FaceDataset
 from .evaluate import predict_with_torch, score
 from .init import MEAN, STD
-from .scores import JEWELLERY
+from .losses import distance_to, loss_of
+from .teachers import Teachers
 
 #: Longest that a step may count, in seconds; a machine that slept through one did not train.
 PAUSE = 10.0
@@ -48,6 +49,9 @@ class Recipe:
     minutes: float | None = None
     steps: int | None = None
     compile: bool = False
+    plain: float = 0.0  # share of the views that are pictures as they are, or mirrored
+    teachers: tuple[str, ...] = ()
+    teaching: float = 1.0  # weight of the teachers' answers beside the labels
 
     def progress(self, step: int, seconds: float) -> float:
         """Share of the budget that is used, 0 to 1."""
@@ -66,77 +70,6 @@ def normalise(images: Tensor) -> Tensor:
     mean = torch.tensor(MEAN).view(1, 3, 1, 1)
     std = torch.tensor(STD).view(1, 3, 1, 1)
     return ((rgb - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def class_weights(recipe: Recipe) -> Tensor:
-    """Weigh each class in the cross-entropy, (C,)."""
-    weights = torch.ones(len(CLASSES))
-    weights[[i for i, name in enumerate(CLASSES) if name in JEWELLERY]] = recipe.jewellery
-    return weights
-
-
-def at_every_other(cells: int, pixels: int, first: int) -> Tensor:
-    """Weights (pixels/2, cells) that interpolate cells at every other of the pixels they cover.
-
-    Exactly there: labels half a pixel beside the logits would teach a network to draw beside.
-    """
-    at = (torch.arange(first, pixels, 2) + 0.5) * cells / pixels - 0.5
-    at = at.clamp(0, cells - 1)
-    low = at.floor().long().clamp_max(cells - 2)
-    rows, share = torch.arange(len(at)), at - low
-    weights = torch.zeros(len(at), cells)
-    weights[rows, low], weights[rows, low + 1] = 1 - share, share
-    return weights
-
-
-def loss_of(
-    logits: Tensor,
-    labels: Tensor,
-    recipe: Recipe,
-    judged: Tensor,
-    phase: tuple[int, int] = (0, 0),
-) -> Tensor:
-    """Cross-entropy plus soft Dice over the classes present, at a quarter of the crop's pixels.
-
-    Args:
-        logits: (N, C, S/4, S/4).
-        labels: (N, S, S) int64; `IGNORE` where unknown, `REST` where none of the judged classes.
-        recipe: its weights and its smoothing.
-        judged: (C,) bool, the classes that partial labels tell from the rest.
-        phase: first row and column of those pixels, 0 or 1; every other one follows.
-    """
-    rows = at_every_other(logits.shape[2], labels.shape[1], phase[0])
-    columns = at_every_other(logits.shape[3], labels.shape[2], phase[1])
-    labels = labels[:, phase[0] :: 2, phase[1] :: 2]
-    logits = rows @ logits.float() @ columns.T
-    rest, known = labels == REST, labels < REST
-    named = labels.masked_fill(~known, IGNORE)
-    entropy = F.cross_entropy(
-        logits,
-        named,
-        class_weights(recipe)[: logits.shape[1]],
-        ignore_index=IGNORE,
-        label_smoothing=recipe.smoothing,
-        reduction="sum",
-    )
-    if rest.any():  # the rest is whatever is not judged, together
-        elsewhere = logits.masked_fill(judged.view(1, -1, 1, 1), -torch.inf).logsumexp(1)
-        entropy = entropy + (logits.logsumexp(1) - elsewhere)[rest].sum()
-    entropy = entropy / (known | rest).sum().clamp_min(1)
-    return entropy + recipe.dice * dice_of(logits, labels, known)
-
-
-def dice_of(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-    """One less the soft Dice coefficient, the mean over the classes present in known pixels."""
-    share = logits.softmax(1) * known.unsqueeze(1)
-    truth = torch.zeros_like(share).scatter_(
-        1, labels.clamp_max(logits.shape[1] - 1).unsqueeze(1), 1
-    )
-    truth = truth * known.unsqueeze(1)
-    hit = (share * truth).sum((0, 2, 3))
-    size, total = truth.sum((0, 2, 3)), (share + truth).sum((0, 2, 3))
-    present = size > 0
-    return (1 - 2 * hit[present] / total[present].clamp_min(1)).sum() / present.sum().clamp_min(1)
 
 
 class Average:
@@ -187,6 +120,7 @@ class Trainer:
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe, self.folder, self.say = recipe, folder, say
         self.data, self.held_out = data, held_out
+        self.teachers = Teachers(recipe.teachers, recipe.size) if recipe.teachers else None
         backbone = list(network.backbone.parameters())
         known = {id(p) for p in backbone}
         head = [p for p in network.parameters() if id(p) not in known]
@@ -255,7 +189,8 @@ class Trainer:
         forward: Callable[[Tensor], Tensor] = (
             torch.compile(self.network) if self.recipe.compile else self.network
         )
-        batches = Batches(self.data, self.recipe.size, self.recipe.batch, self.recipe.seed)
+        augment = Augment(self.recipe.size, self.recipe.plain)
+        batches = Batches(self.data, augment, self.recipe.batch, self.recipe.seed)
         self.judged = torch.from_numpy(batches.judged)
         saved = scored = told = time.monotonic()
         recent: list[float] = []
@@ -264,9 +199,7 @@ class Trainer:
             if progress >= 1:
                 break
             start = time.monotonic()
-            recent.append(
-                self._train(forward, torch.from_numpy(images), torch.from_numpy(labels), progress)
-            )
+            recent.append(self._train(forward, images, labels, progress))
             now = time.monotonic()
             self.seconds += min(now - start, PAUSE)
             if now - told > 30:
@@ -280,14 +213,16 @@ class Trainer:
                 saved = now
 
     def _train(
-        self, forward: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, progress: float
+        self, forward: Callable[[Tensor], Tensor], images: Image, labels: Labels, progress: float
     ) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr * group["share"] * self.recipe.rate(self.step, progress)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = forward(normalise(images))
-        phase = divmod(self.step % 4, 2)
-        loss = loss_of(logits, labels.long(), self.recipe, self.judged, phase)
+            logits = forward(normalise(torch.from_numpy(images)))
+        truth = torch.from_numpy(labels).long()
+        loss = loss_of(logits, truth, self.recipe, self.judged, divmod(self.step % 4, 2))
+        if self.teachers is not None:
+            loss = loss + self.recipe.teaching * distance_to(self.teachers(images), logits, truth)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)

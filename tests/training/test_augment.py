@@ -50,12 +50,25 @@ def test_picture_and_labels_move_together() -> None:
         assert same[inside].mean() > 0.99
 
 
+def test_plain_views_are_the_picture_or_its_mirror_image(dataset: Path) -> None:
+    data, augment = FaceDataset(dataset), Augment(192, plain=1.0)
+    picture, labels = data.image(0), data.labels(0)
+    ways = [(picture, labels), mirror(picture, labels)]
+    seen = set()
+    for seed in range(10):
+        view, truth = augment(picture, labels, np.random.default_rng(seed))
+        same = [bool((view == v).all() and (truth == t).all()) for v, t in ways]
+        assert any(same)
+        seen.add(same.index(True))
+    assert seen == {0, 1}
+
+
 def test_the_same_step_gives_the_same_batch(dataset: Path) -> None:
     data = Data(FaceDataset(dataset, "train"))
-    one, two = (Batches(data, 96, 4, seed=3) for _ in range(2))
+    one, two = (Batches(data, Augment(96), 4, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.at(7)[0], two.at(7)[0])
     assert (one.at(7)[0] != one.at(8)[0]).any()
-    assert (one.at(7)[0] != Batches(data, 96, 4, seed=4).at(7)[0]).any()
+    assert (one.at(7)[0] != Batches(data, Augment(96), 4, seed=4).at(7)[0]).any()
 
 
 def test_images_with_a_rare_class_come_more_often() -> None:
@@ -75,7 +88,7 @@ def test_every_kind_of_data_gets_its_share(dataset: Path, tmp_path: Path) -> Non
         Image.fromarray(np.where(labels == IDS["hair"], labels, 0).astype(np.uint8)).save(path)
     main = FaceDataset(dataset, "train")
     data = Data(main, [FaceDataset(dataset, "val")], FaceDataset(tmp_path), share=0.4)
-    batches = Batches(data, 96, 10, seed=1)
+    batches = Batches(data, Augment(96), 10, seed=1)
     assert [CLASSES[i] for i in np.flatnonzero(batches.judged)] == ["hair"]
     seen = [np.unique(labels) for step in range(20) for labels in batches.at(step)[1]]
     partial = np.mean([REST in values for values in seen])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -16,12 +17,14 @@ from facereg.plugins.pspnet.network import PSPNet
 from facereg.regions import CLASSES
 from facereg.training.batches import REST, Data
 from facereg.training.calibrate import calibrate
-from facereg.training.card import new_card, round_weights, write_weights
+from facereg.training.card import new_card, round_weights, write_card, write_weights
 from facereg.training.dataset import IGNORE, FaceDataset
 from facereg.training.export import compare, export_onnx
 from facereg.training.init import load_backbone
+from facereg.training.losses import at_every_other, distance_to, loss_of
 from facereg.training.quantize import quantize
-from facereg.training.train import Average, Recipe, Trainer, at_every_other, loss_of, normalise
+from facereg.training.teachers import Teachers
+from facereg.training.train import Average, Recipe, Trainer, normalise
 from tests import clips
 
 NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
@@ -139,6 +142,34 @@ def test_a_perfect_answer_costs_less() -> None:
     recipe = Recipe(steps=1, smoothing=0.0)
     assert loss_of(right, labels, recipe, NONE) < 1e-3
     assert loss_of(right.roll(1, 1), labels, recipe, NONE) > 5
+
+
+def test_an_answer_is_compared_with_the_teachers_where_there_is_a_picture() -> None:
+    logits = torch.randn(1, 21, 24, 24, generator=torch.Generator().manual_seed(1))
+    labels = torch.zeros(1, 96, 96, dtype=torch.int64)
+    labels[:, :, 48:] = IGNORE
+    taught = logits.softmax(1)
+    assert float(distance_to(taught, logits + 3.0, labels)) == pytest.approx(0, abs=1e-6)
+    changed = logits.clone()
+    changed[..., 12:] = 0.0
+    assert float(distance_to(taught, changed, labels)) == pytest.approx(0, abs=1e-6)
+    changed[..., :12] = 0.0
+    assert float(distance_to(taught, changed, labels)) > 0.1
+
+
+def test_teachers_give_the_mean_of_their_probabilities(tmp_path: Path) -> None:
+    crop = clips.astronaut()[0:224, 110:334]
+    views = np.stack([cv2.resize(crop, (192, 192))])
+    network = small()
+    write_weights(network.state_dict(), tmp_path / "small.safetensors")
+    write_card(new_card(network, 192), tmp_path / "small.safetensors")
+    names = ["base", str(tmp_path / "small.safetensors")]
+    both = Teachers(names, 192)(views)
+    assert both.shape == (1, 21, 48, 48)
+    torch.testing.assert_close(both.sum(1), torch.ones(1, 48, 48))
+    torch.testing.assert_close(both, sum(Teachers([n], 192)(views) for n in names) / 2)
+    with pytest.raises(UsageError, match="unknown model 'bsae'"):
+        Teachers(["bsae"], 192)
 
 
 def test_the_average_follows_slowly() -> None:
