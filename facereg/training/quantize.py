@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from ..types import Image
 
+#: Least share of a concatenation's scale that one of its inputs must have to be given the whole.
+SAME_SCALE = 0.7
+
 #: What counts as zero in a crop, and what its outside is padded with: ImageNet's mean, about.
 CENTRE = 116
 
@@ -69,6 +72,7 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
         )
         model = onnx.load(str(part))
         _take_bytes(model.graph, centred)
+        _share_scales(model.graph)
         onnx.save(model, str(part))
         os.replace(part, path)
 
@@ -120,3 +124,28 @@ def _take_bytes(graph: Any, centred: str) -> None:
         graph.node.remove(node)
     unused = next(tensor for tensor in graph.initializer if tensor.name == sub.input[1])
     graph.initializer.remove(unused)
+
+
+def _share_scales(graph: Any) -> None:
+    """Give what is laid beside one another the scale of the whole: it is copied then, as it is.
+
+    A narrower input keeps its own, which tells its values more finely.
+    """
+    from onnx import numpy_helper
+
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    users = {name: [n for n in graph.node if name in n.input] for name in makers}
+    for concat in [node for node in graph.node if node.op_type == "Concat"]:
+        whole = users[concat.output[0]][0]
+        if whole.op_type != "QuantizeLinear":
+            continue  # of shapes, not of features
+        scale, zero = whole.input[1:]
+        for name in concat.input:
+            read = makers[name]
+            written = makers[read.input[0]]
+            alone = written.op_type == "QuantizeLinear" and len(users[written.output[0]]) == 1
+            fits = values[read.input[1]] >= SAME_SCALE * values[scale]
+            if alone and fits and values[read.input[2]] == values[zero]:
+                for node in (read, written):
+                    node.input[1], node.input[2] = scale, zero

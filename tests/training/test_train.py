@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import safetensors.torch
@@ -252,3 +253,9 @@ def test_onnx_and_its_8_bit_twin_answer_as_torch_does(dataset: Path, tmp_path: P
     assert fast.stat().st_size < 0.5 * path.stat().st_size
     assert compare(network, card, fast, crops).equal > 0.7  # of an untrained network
     assert not list(tmp_path.glob(".*"))
+    graph = onnx.load(fast).graph
+    assert not [node.op_type for node in graph.node if node.op_type in ("Shape", "Slice")]
+    makers = {node.output[0]: node for node in graph.node}
+    last = [node for node in graph.node if node.op_type == "Concat"][-1]
+    whole = next(node for node in graph.node if node.input[:1] == last.output[:1])
+    assert any(makers[name].input[1] == whole.input[1] for name in last.input)  # as it is

@@ -35,7 +35,8 @@ def separable(cin: int, cout: int) -> nn.Sequential:
 
 def upsample(x: Tensor, like: Tensor) -> Tensor:
     """Enlarge a feature map to another's height and width."""
-    return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
+    times = int(like.shape[2]) / int(x.shape[2])  # a constant in an exported graph, unlike a size
+    return F.interpolate(x, scale_factor=times, mode="bilinear", align_corners=False)
 
 
 class PyramidPooling(nn.Module):
