@@ -224,7 +224,9 @@ class Tracker:
 
         if self._every == 1 and not self._tracks:
             return False
-        small = cv2.resize(frame.image[::4, ::4], (32, 18), interpolation=cv2.INTER_AREA)
+        size = (max(1, frame.width // 4), max(1, frame.height // 4))
+        fewer = cv2.resize(frame.image, size, interpolation=cv2.INTER_NEAREST)
+        small = cv2.resize(fewer, (32, 18), interpolation=cv2.INTER_AREA)
         thumb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         before, self._thumb = self._thumb, thumb
         if before is None:

@@ -84,24 +84,20 @@ class MtcnnDetector(Detector):
 
     def _proposals(self, copy: Image, min_face: float) -> Floats:
         """Slide the first network over a pyramid of the copy: (n, 4) square candidates."""
-        found = [self._proposed(copy, *size) for size in _pyramid(copy, min_face)]
+        found = [self._proposed(copy, small) for small in _pyramid(copy, min_face)]
         if not found:
             return np.zeros((0, 4), np.float32)
         boxes, scores, shifts = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept = suppress(boxes, scores, 0.7)
         return _squared(_shifted(boxes[kept], shifts[kept]))
 
-    def _proposed(self, copy: Image, width: int, height: int) -> tuple[Floats, Floats, Floats]:
+    def _proposed(self, copy: Image, small: Image) -> tuple[Floats, Floats, Floats]:
         """Run the first network at one size: boxes (n, 4) in the copy, scores (n,), shifts."""
-        import cv2
-
-        how = cv2.INTER_AREA if width <= copy.shape[1] else cv2.INTER_LINEAR
-        small = np.asarray(cv2.resize(copy, (width, height), interpolation=how), np.uint8)
         shifts, chances = _run(self._propose, small[None], ("conv2d_4", "softmax"))
         scores = chances[0, :, :, 1]
         across, down = np.nonzero(scores >= PASS_PROPOSE)
         corner = STRIDE * np.stack([across, down], axis=1)
-        back = np.array([copy.shape[1] / width, copy.shape[0] / height], np.float32)
+        back = np.divide(copy.shape[1::-1], small.shape[1::-1]).astype(np.float32)
         boxes = np.concatenate([corner * back, (corner + PROPOSE) * back], axis=1)
         boxes = boxes.astype(np.float32)
         scores, shifts = scores[across, down], shifts[0, across, down]
@@ -162,13 +158,21 @@ def _weights() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _pyramid(copy: Image, min_face: float) -> Iterator[tuple[int, int]]:
-    """Yield the sizes, width and height, at which ever larger faces fill the first window."""
-    height, width = copy.shape[:2]
+def _pyramid(copy: Image, min_face: float) -> Iterator[Image]:
+    """Yield the copy at the sizes at which ever larger faces fill the first window."""
+    import cv2
+
     scale = PROPOSE / min_face
-    while min(height, width) * scale >= PROPOSE:
-        yield int(np.ceil(width * scale)), int(np.ceil(height * scale))
-        scale *= PYRAMID
+    width, height = copy.shape[1] * scale, copy.shape[0] * scale
+    half = copy
+    while min(width, height) >= PROPOSE:
+        size = (int(np.ceil(width)), int(np.ceil(height)))
+        while half.shape[1] >= 2 * size[0] and half.shape[0] >= 2 * size[1]:  # soon done, and then
+            across, down = half.shape[1] // 2, half.shape[0] // 2  # less is left for each size
+            half = np.asarray(cv2.resize(half, (across, down), interpolation=cv2.INTER_AREA))
+        how = cv2.INTER_AREA if size[0] <= half.shape[1] else cv2.INTER_LINEAR
+        yield np.asarray(cv2.resize(half, size, interpolation=how), np.uint8)
+        width, height = width * PYRAMID, height * PYRAMID
 
 
 def _network(path: Path) -> InferenceSession:
