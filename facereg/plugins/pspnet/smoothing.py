@@ -42,26 +42,25 @@ class Motion:
     Attributes:
         picture: the crop, gray, as large as the logits.
         keep: share of the last logits to keep at each place, (h, w).
-        maps: where each place was in the last crop, as `cv2.remap` takes it; None if it is still.
+        last: the last logits, carried along the motion, (C, h, w).
     """
 
     picture: Gray
     keep: Floats
-    maps: tuple[Any, Any] | None
+    last: Logits
 
 
-class _Tools(threading.local):
-    """What each thread has for itself: optical flow, and room for the logits that it carries."""
+class _Flow(threading.local):
+    """Dense optical flow: each thread has its own."""
 
     def __init__(self) -> None:
-        self.room: Logits = np.empty(0, np.float32)
         # Down to single pixels, as hair and the rims of glasses need it; the preset's variational
         # refinement would take as long again, for little.
-        self.flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self.flow.setFinestScale(0)
-        self.flow.setPatchStride(5)
-        self.flow.setGradientDescentIterations(10)
-        self.flow.setVariationalRefinementIterations(0)
+        self.dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self.dis.setFinestScale(0)
+        self.dis.setPatchStride(5)
+        self.dis.setGradientDescentIterations(10)
+        self.dis.setVariationalRefinementIterations(0)
 
 
 class Smoother:
@@ -76,7 +75,7 @@ class Smoother:
 
     def __init__(self) -> None:
         self._tracks: dict[int, _State] = {}
-        self._tools = _Tools()
+        self._flow = _Flow()
 
     def look(self, track: int, crop: Image) -> Motion | None:
         """Compare a crop (S, S, 3) uint8 with the track's last one; None if there is none.
@@ -87,7 +86,7 @@ class Smoother:
         if before is None:
             return None
         picture = _picture(crop, before.picture.shape)
-        change, maps = _change(before.picture, picture), None
+        change, last = _change(before.picture, picture), before.logits
         keep = np.full_like(change, KEEP)
         if float(np.mean(change > STILL)) > STILL_SHARE:
             x, y = self._places(before.picture, picture)
@@ -96,50 +95,27 @@ class Smoother:
             maps = cv2.convertMaps(x, y, cv2.CV_16SC2)
             moved = _carry(before.picture, maps, cv2.INTER_LINEAR)
             change = _change(np.asarray(moved, np.uint8), picture)
+            last = _carried(last, maps)
         keep *= np.clip(1 - change / MOTION, 0, 1)
-        return Motion(picture, keep, maps)
+        return Motion(picture, keep, last)
 
     def blend(self, track: int, crop: Image, motion: Motion | None, logits: Logits) -> Logits:
         """Blend new logits (C, h, w) of a crop with the track's last ones, as `look` found them."""
-        before = self._tracks.get(track)
-        if motion is not None and before is not None and before.logits.shape == logits.shape:
+        if motion is not None and motion.last.shape == logits.shape:
             picture = motion.picture
-            logits = self._blended(before.logits, motion, logits)
+            logits = _blended(motion, logits)
         else:
             picture = _picture(crop, logits.shape[1:])
         self._tracks[track] = _State(picture, logits)
         return logits
 
-    def _blended(self, last: Logits, motion: Motion, logits: Logits) -> Logits:
-        if motion.maps is not None:
-            last = self._carried(last, motion.maps)
-        blend = logits + last
-        contradiction = logits.max(0) + last.max(0) - blend.max(0)
-        keep = motion.keep * np.clip(1 - contradiction / CONTRADICTION, 0, 1)
-        np.subtract(last, logits, out=blend)
-        blend *= keep
-        blend += logits
-        return blend
-
     def _places(self, before: Gray, now: Gray) -> tuple[Floats, Floats]:
         """Find where each pixel was in the picture before: x and y, each (h, w)."""
-        flow = self._tools.flow.calc(now, before, None)
+        flow = self._flow.dis.calc(now, before, None)
         height, width = now.shape
         x = flow[:, :, 0] + np.arange(width, dtype=np.float32)
         y = flow[:, :, 1] + np.arange(height, dtype=np.float32)[:, None]
         return x, y
-
-    def _carried(self, logits: Logits, maps: tuple[Any, Any]) -> Logits:
-        """Take from each plane of logits, at each place, what was there; good until called again.
-
-        Cubic, as every frame carries on what the one before carried: linear would blur it.
-        """
-        room = self._tools.room
-        if room.shape != logits.shape:
-            room = self._tools.room = np.empty_like(logits)
-        for plane, carried in zip(logits, room, strict=True):
-            _carry(plane, maps, cv2.INTER_CUBIC, carried)
-        return room
 
     def forget(self, track: int) -> None:
         """Drop what is kept of a track."""
@@ -156,6 +132,29 @@ class Smoother:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` told."""
         self._tracks = {int(track): _State(**kept) for track, kept in state.items()}
+
+
+def _blended(motion: Motion, logits: Logits) -> Logits:
+    """Blend logits with the last ones as far as they do not contradict them."""
+    last = motion.last
+    blend = logits + last
+    contradiction = logits.max(0) + last.max(0) - blend.max(0)
+    keep = motion.keep * np.clip(1 - contradiction / CONTRADICTION, 0, 1)
+    np.subtract(last, logits, out=blend)
+    blend *= keep
+    blend += logits
+    return blend
+
+
+def _carried(logits: Logits, maps: tuple[Any, Any]) -> Logits:
+    """Take from each plane of logits, at each place, what was there.
+
+    Cubic, as every frame carries on what the one before carried: linear would blur it.
+    """
+    carried = np.empty_like(logits)
+    for plane, out in zip(logits, carried, strict=True):
+        _carry(plane, maps, cv2.INTER_CUBIC, out)
+    return carried
 
 
 def _picture(crop: Image, shape: tuple[int, ...]) -> Gray:
