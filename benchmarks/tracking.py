@@ -1,6 +1,6 @@
 """Compare following faces with looking for them in every frame.
 
-    python benchmarks/tracking.py [CLIP ...] [--every 1 3 5 10] [--frames N] [--json]
+    python benchmarks/tracking.py [CLIP ...] [--every 1 3 5 10] [--frames N] [--json] [--sheet PNG]
 
 *detector* is the detector in every frame, without tracking: what it finds is the reference. Each
 other row is ``facereg run --detect-every N``.
@@ -11,6 +11,9 @@ false       share of the followed faces for which the detector found none there 
 with face   frames with at least one face
 ids         numbers given; as many as there are people is best
 detections  frames in which the detector ran
+
+A detector that is wrong makes a good follower look bad: ``--sheet`` draws every face of the last
+clip that the last interval did not keep, and below them every false one, to be judged by eye.
 """
 
 from __future__ import annotations
@@ -20,17 +23,24 @@ import itertools
 import json
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
+
+import cv2
+import numpy as np
 
 from facereg.api import Detector
 from facereg.commands.bench import example
 from facereg.processor import Processor
 from facereg.registry import Registry
 from facereg.settings import Settings
-from facereg.types import Box, Detection, Frame
+from facereg.types import Box, Detection, Frame, Image
 
 #: Intersection over union of the same face's boxes, and frames within which it counts as found.
 SAME, WITHIN = 0.3, 5
+
+#: Side in pixels of a face on the sheet, and faces in one of its rows.
+SIDE, COLUMNS = 120, 10
 
 Boxes = list[list[Box]]
 
@@ -80,13 +90,41 @@ def followed(
     return boxes, ids, detector.asked
 
 
-def in_both(these: Boxes, those: Boxes, within: int) -> int:
-    """Count boxes for which those of some frame within so many have one in the same place."""
-    count = 0
+def alone_in(these: Boxes, those: Boxes, within: int) -> Boxes:
+    """Leave the boxes for which those of no frame within so many have one in the same place."""
+    left = []
     for i, boxes in enumerate(these):
         near = list(itertools.chain.from_iterable(those[max(0, i - within) : i + within + 1]))
-        count += sum(any(box.iou(other) > SAME for other in near) for box in boxes)
-    return count
+        left.append([box for box in boxes if all(box.iou(other) <= SAME for other in near)])
+    return left
+
+
+def pictures(registry: Registry, clip: str, boxes: Boxes) -> list[Image]:
+    """Cut boxes out of a clip, with as much around each, and with its frame's number."""
+    cut = []
+    with closing(registry.open_source(clip)) as source:
+        for frame, faces in zip(source.frames(), boxes, strict=False):
+            for box in faces:
+                side = 2 * max(box.width, box.height)
+                middle = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+                part = cv2.getRectSubPix(frame.image, (side, side), middle)
+                part = cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+                yellow = (0, 255, 255)
+                cv2.putText(part, str(frame.index), (3, 14), cv2.FONT_HERSHEY_PLAIN, 1, yellow)
+                cut.append(np.asarray(part, np.uint8))
+    return cut
+
+
+def sheet(rows: Sequence[list[Image]]) -> Image:
+    """Lay pictures out, each group in rows of its own."""
+    lines = []
+    for group in rows:
+        for i in range(0, len(group), COLUMNS):
+            line = np.zeros((SIDE, COLUMNS * SIDE, 3), np.uint8)
+            some = np.hstack(group[i : i + COLUMNS])
+            line[:, : some.shape[1]] = some
+            lines.append(line)
+    return np.vstack(lines or [np.zeros((SIDE, COLUMNS * SIDE, 3), np.uint8)])
 
 
 def describe(boxes: Boxes) -> dict[str, Any]:
@@ -106,16 +144,20 @@ def measure(clip: str, args: argparse.Namespace) -> dict[str, Any]:
     runs: dict[str, dict[str, Any]] = {"detector": {**describe(alone), "detections": len(alone)}}
     for every in args.every:
         boxes, ids, asked = followed(registry, clip, every, args)
-        faces = sum(map(len, boxes))
-        true = in_both(boxes, alone, WITHIN)
+        faces, of_all = sum(map(len, boxes)), sum(map(len, alone))
+        missed, wrong = alone_in(alone, boxes, 0), alone_in(boxes, alone, WITHIN)
+        false = sum(map(len, wrong))
         runs[f"every {every}"] = {
             **describe(boxes),
             "detections": asked,
-            "kept": round(in_both(alone, boxes, 0) / max(1, sum(map(len, alone))), 5),
-            "false": round((faces - true) / max(1, faces), 5),
-            "false_face_frames": faces - true,
+            "kept": round(1 - sum(map(len, missed)) / max(1, of_all), 5),
+            "false": round(false / max(1, faces), 5),
+            "false_face_frames": false,
             "ids": len(ids),
         }
+    if args.sheet:
+        drawn = sheet([pictures(registry, clip, boxes) for boxes in (missed, wrong)])
+        cv2.imwrite(str(args.sheet), drawn)
     return {"clip": clip, "frames": len(alone), "runs": runs}
 
 
@@ -141,6 +183,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, nargs="+", default=[1, 3, 5, 10], metavar="N")
     parser.add_argument("--frames", type=int, help="frames of each clip at most")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw what is missed and false")
     args = parser.parse_args()
     found = [measure(clip, args) for clip in args.clips or [str(example())]]
     if args.json:
