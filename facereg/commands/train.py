@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..plugins.pspnet.network import PSPNet
     from ..training.batches import Data
     from ..training.dataset import FaceDataset
-    from ..training.train import Recipe
+    from ..training.recipe import Recipe
 
 #: Crops that the 8-bit twin's ranges are measured on.
 CALIBRATION = 100
@@ -120,7 +120,7 @@ def _data(args: argparse.Namespace, main: FaceDataset) -> Data:
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    from ..training.train import Recipe
+    from ..training.recipe import Recipe
 
     return Recipe(
         size=args.train_size or args.size,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,10 +9,8 @@ from torch import Tensor
 from ..regions import CLASSES
 from .batches import REST
 from .dataset import IGNORE
+from .recipe import Recipe
 from .scores import JEWELLERY
-
-if TYPE_CHECKING:
-    from .train import Recipe
 
 
 def class_weights(recipe: Recipe) -> Tensor:

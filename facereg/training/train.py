@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,44 +23,11 @@ from .dataset import FaceDataset
 from .evaluate import predict_with_torch, score
 from .init import MEAN, STD
 from .losses import distance_to, loss_of
+from .recipe import Recipe
 from .teachers import Teachers
 
 #: Longest that a step may count, in seconds; a machine that slept through one did not train.
 PAUSE = 10.0
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what a training run does; it is stored with the result."""
-
-    size: int = 384
-    batch: int = 8
-    lr: float = 2e-3
-    backbone_lr: float = 0.3  # as a share of lr
-    weight_decay: float = 0.02
-    warmup: int = 150
-    smoothing: float = 0.02
-    dice: float = 0.5
-    jewellery: float = 3.0  # weight of earring and necklace: small, rare, and else never guessed
-    ema: float = 0.998
-    clip: float = 5.0
-    seed: int = 0
-    minutes: float | None = None
-    steps: int | None = None
-    compile: bool = False
-    plain: float = 0.0  # share of the views that are pictures as they are, or mirrored
-    teachers: tuple[str, ...] = ()
-    teaching: float = 1.0  # weight of the teachers' answers beside the labels
-
-    def progress(self, step: int, seconds: float) -> float:
-        """Share of the budget that is used, 0 to 1."""
-        by_step = step / self.steps if self.steps else 0.0
-        by_time = seconds / (self.minutes * 60) if self.minutes else 0.0
-        return min(1.0, max(by_step, by_time))
-
-    def rate(self, step: int, progress: float) -> float:
-        """Learning rate as a share of ``lr``: linear warm-up, then a cosine to zero."""
-        return min(1.0, (step + 1) / self.warmup) * (0.5 + 0.5 * math.cos(math.pi * progress))
 
 
 def normalise(images: Tensor) -> Tensor:

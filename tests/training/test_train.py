@@ -24,8 +24,9 @@ from facereg.training.export import compare, export_onnx
 from facereg.training.init import load_backbone
 from facereg.training.losses import at_every_other, distance_to, loss_of
 from facereg.training.quantize import quantize
+from facereg.training.recipe import Recipe
 from facereg.training.teachers import Teachers
-from facereg.training.train import Average, Recipe, Trainer, normalise
+from facereg.training.train import Average, Trainer, normalise
 from tests import clips
 
 NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
