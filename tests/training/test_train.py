@@ -27,6 +27,7 @@ from facereg.training.quantize import quantize
 from facereg.training.recipe import Recipe
 from facereg.training.teachers import Teachers
 from facereg.training.train import Average, Trainer, normalise
+from facereg.weights import find_model
 from tests import clips
 
 NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
@@ -41,6 +42,13 @@ def trainer(dataset: Path, folder: Path, steps: int, network: PSPNet | None = No
     recipe = Recipe(size=96, batch=2, steps=steps, warmup=2, seed=5)
     data = Data(FaceDataset(dataset, "train"))
     return Trainer(network or small(), data, None, recipe, folder, say=lambda _: None)
+
+
+def pair_sums(weights: np.ndarray) -> int:
+    """Add up neighbouring 8-bit weights (O, I, h, w) of one sign, as a convolution lays them."""
+    rows = weights.astype(int).transpose(0, 2, 3, 1).reshape(len(weights), -1)
+    rows = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2)))
+    return max(int(np.maximum(sign * rows.reshape(-1, 2), 0).sum(1).max()) for sign in (1, -1))
 
 
 def test_training_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
@@ -260,3 +268,20 @@ def test_onnx_and_its_8_bit_twin_answer_as_torch_does(dataset: Path, tmp_path: P
     last = [node for node in graph.node if node.op_type == "Concat"][-1]
     whole = next(node for node in graph.node if node.input[:1] == last.output[:1])
     assert any(makers[name].input[1] == whole.input[1] for name in last.input)  # as it is
+
+
+@pytest.mark.parametrize("shipped", [True, False])
+def test_8_bit_sums_fit_every_processor(shipped: bool, dataset: Path, tmp_path: Path) -> None:
+    path = find_model("base").path.with_name("base.int8.onnx")
+    if not shipped:
+        network, path = small().eval(), tmp_path / "a.int8.onnx"
+        export_onnx(network, new_card(network, 192), tmp_path / "a.onnx")
+        quantize(tmp_path / "a.onnx", path, [FaceDataset(dataset).image(0)])
+    tensors = onnx.load(path).graph.initializer
+    arrays = [
+        onnx.numpy_helper.to_array(t) for t in tensors if t.data_type == onnx.TensorProto.INT8
+    ]
+    mixing = [a for a in arrays if a.ndim == 4 and a.shape[1] > 1]
+    assert len(mixing) > 20
+    assert max(abs(a).max() for a in mixing) > 100
+    assert max(pair_sums(a) for a in mixing) * 255 <= 32767
