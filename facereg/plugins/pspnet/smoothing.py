@@ -18,7 +18,7 @@ Logits = NDArray[np.float32]
 Gray = NDArray[np.uint8]
 
 #: Share of the frame before in a pixel that looks as it did.
-KEEP = 0.8
+KEEP = 0.88
 #: Change of a pixel, 0 to 255 beyond the noise, from which on nothing of the frame before is kept.
 MOTION = 16.0
 #: Logits by which two frames must contradict one another for the newer one to be taken as it is.
