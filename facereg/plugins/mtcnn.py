@@ -159,7 +159,10 @@ def _weights() -> Path:
 
 
 def _pyramid(copy: Image, min_face: float) -> Iterator[Image]:
-    """Yield the copy at the sizes at which ever larger faces fill the first window."""
+    """Yield the copy at the sizes at which ever larger faces fill the first window.
+
+    Small ones are made from halves of the copy, as most of the time goes into reading it.
+    """
     import cv2
 
     scale = PROPOSE / min_face
@@ -167,8 +170,8 @@ def _pyramid(copy: Image, min_face: float) -> Iterator[Image]:
     half = copy
     while min(width, height) >= PROPOSE:
         size = (int(np.ceil(width)), int(np.ceil(height)))
-        while half.shape[1] >= 2 * size[0] and half.shape[0] >= 2 * size[1]:  # soon done, and then
-            across, down = half.shape[1] // 2, half.shape[0] // 2  # less is left for each size
+        while half.shape[1] >= 2 * size[0] and half.shape[0] >= 2 * size[1]:
+            across, down = half.shape[1] // 2, half.shape[0] // 2
             half = np.asarray(cv2.resize(half, (across, down), interpolation=cv2.INTER_AREA))
         how = cv2.INTER_AREA if size[0] <= half.shape[1] else cv2.INTER_LINEAR
         yield np.asarray(cv2.resize(half, size, interpolation=how), np.uint8)

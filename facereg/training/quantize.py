@@ -168,10 +168,7 @@ def _share_scales(graph: Any) -> None:
     makers = {name: node for node in graph.node for name in node.output}
     users = {name: [n for n in graph.node if name in n.input] for name in makers}
     for concat in [node for node in graph.node if node.op_type == "Concat"]:
-        whole = users[concat.output[0]][0]
-        if whole.op_type != "QuantizeLinear":
-            continue  # of shapes, not of features
-        scale, zero = whole.input[1:]
+        scale, zero = users[concat.output[0]][0].input[1:]
         for name in concat.input:
             read = makers[name]
             written = makers[read.input[0]]
