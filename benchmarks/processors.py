@@ -1,0 +1,63 @@
+"""Compare the 8-bit file's answers here with those of another processor, emulated.
+
+    python -m benchmarks.processors DATASET --split val [--images 12] [--cpu Haswell]
+
+Needs ``qemu-x86_64`` (Debian: qemu-user). Haswell has AVX2 and no VNNI, as many laptops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facereg.training.dataset import FaceDataset
+from facereg.weights import find_model
+
+#: What the emulated processor runs: the file, the crops, and where to write the logits.
+WORKER = """
+import sys, numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+crops = numpy.load(sys.argv[2])
+numpy.save(sys.argv[3], numpy.stack([session.run(None, {"crops": c[None]})[0][0] for c in crops]))
+"""
+
+
+def logits(file: Path, crops: Path, emulator: list[str]) -> NDArray[np.float32]:
+    """Run the crops through the file, in a process of its own: (N, C, S/4, S/4)."""
+    out = crops.with_name("logits.npy")
+    worker = [sys.executable, "-c", WORKER, str(file), str(crops), str(out)]
+    subprocess.run([*emulator, *worker], check=True)
+    return np.asarray(np.load(out), np.float32)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--split")
+    parser.add_argument("--images", type=int, default=12)
+    parser.add_argument("--cpu", default="Haswell", help="as qemu names it (%(default)s)")
+    args = parser.parse_args()
+    data = FaceDataset(args.dataset, args.split)
+    file = find_model("base").path.with_name("base.int8.onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        crops = Path(folder) / "crops.npy"
+        step = max(1, len(data) // args.images)
+        np.save(crops, np.stack([data.image(i) for i in range(0, len(data), step)]))
+        here = logits(file, crops, [])
+        there = logits(file, crops, ["qemu-x86_64", "-cpu", args.cpu])
+    equal = float((here.argmax(1) == there.argmax(1)).mean())
+    difference = float(np.abs(here - there).max())
+    print(f"{len(here)} crops: largest difference {difference:g}, equal labels {100 * equal:.3f} %")
+
+
+if __name__ == "__main__":
+    main()
