@@ -56,7 +56,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for light in LIGHTS:
         lit = scores(data, parse, light, args.every)
-        with patch("facereg.plugins.pspnet.trained.brighten", lambda crop: crop):
+        with patch("facereg.plugins.pspnet.crops.brighten", lambda crop: crop):
             plain = scores(data, parse, light, args.every)
         print(f"| {light:g} | {' | '.join([*lit, *plain])} |", flush=True)
 

@@ -8,6 +8,7 @@ Needs ``qemu-x86_64`` (Debian: qemu-user). Haswell has AVX2 and no VNNI, as many
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,9 @@ def main() -> None:
     parser.add_argument("--cpu", default="Haswell", help="as qemu names it (%(default)s)")
     args = parser.parse_args()
     data = FaceDataset(args.dataset, args.split)
-    file = find_model("base").path.with_name("base.int8.onnx")
+    file = find_model("base").file(".int8.onnx")
+    if file is None or shutil.which("qemu-x86_64") is None:
+        parser.error("needs the 8-bit file of the model, and qemu-x86_64 (Debian: qemu-user)")
     with tempfile.TemporaryDirectory() as folder:
         crops = Path(folder) / "crops.npy"
         step = max(1, len(data) // args.images)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugins.pspnet.crops import brighten, close_holes
+from ..plugins.pspnet.crops import close_holes, fit
 from .dataset import FaceDataset
 from .scores import Confusion
 
@@ -45,9 +45,7 @@ def predict_with_onnx(path: Path, size: int) -> Predict:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def predict(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-        crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-        crop = brighten(np.asarray(crop, np.uint8))
-        logits = close_holes(session.run(None, {"crops": crop[None]})[0][0])
+        logits = close_holes(session.run(None, {"crops": fit(image, size)[None]})[0][0])
         planes = [cv2.resize(plane, (shape[1], shape[0])) for plane in logits]
         return np.asarray(np.argmax(planes, 0), np.uint8)
 
@@ -65,9 +63,7 @@ def crop_logits(network: nn.Module, size: int) -> Callable[[NDArray[np.uint8]], 
 
     @torch.inference_mode()
     def run(image: NDArray[np.uint8]) -> Tensor:
-        crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-        crop = brighten(np.asarray(crop, np.uint8))
-        logits: Tensor = deployed(torch.from_numpy(crop)[None])[0]
+        logits: Tensor = deployed(torch.from_numpy(fit(image, size))[None])[0]
         return logits
 
     return run

@@ -26,9 +26,8 @@ def train(dataset: Path, folder: Path, *more: str) -> int:
 def test_training_writes_a_model_that_runs_with_a_measured_card(
     dataset: Path, tmp_path: Path
 ) -> None:
-    more = ("--also", str(dataset), "--partial", str(dataset), "--plain", "0.5")
-    more = (*more, "--teacher", "base")
-    assert train(dataset, tmp_path, "--data-terms", "CC0", *more) == 0
+    data = ("--also", str(dataset), "--partial", str(dataset), "--data-terms", "CC0")
+    assert train(dataset, tmp_path, *data, "--plain", "0.5", "--teacher", "base") == 0
     weights = tmp_path / "mine.safetensors"
     card = json.loads((tmp_path / "mine.json").read_text())
     assert card["sha256"] == sha256_of(weights)

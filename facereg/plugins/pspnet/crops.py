@@ -128,6 +128,12 @@ def brighten(crop: Image) -> Image:
     return np.asarray(cv2.convertScaleAbs(crop, alpha=gain), np.uint8)
 
 
+def fit(image: Image, size: int) -> Image:
+    """Make what the network takes, (S, S, 3), of an image that is a face's crop already."""
+    crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    return brighten(np.asarray(crop, np.uint8))
+
+
 def close_holes(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give small patches of background within a head to the class that comes second there.
 

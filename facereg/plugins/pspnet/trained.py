@@ -10,7 +10,7 @@ import numpy as np
 from ...types import Detection, Frame, Image, Labels, RegionMasks
 from ...weights import Model
 from ...workers import Workers
-from .crops import brighten, close_holes, crop_matrix, cut, part, paste
+from .crops import brighten, close_holes, crop_matrix, cut, fit, part, paste
 from .engines import Compute, Logits, build_engine
 from .smoothing import Motion, Smoother
 
@@ -48,9 +48,7 @@ class TrainedModel:
         """Parse every face of a frame."""
         matrices = [crop_matrix(d, self._scale, self._size) for d in detections]
         tracks, shape = [d.track for d in detections], (frame.height, frame.width)
-        crops = np.stack(
-            self._workers.map(lambda matrix: cut(frame.image, matrix, self._size), matrices)
-        )
+        crops = self._workers.map(lambda matrix: cut(frame.image, matrix, self._size), matrices)
         looks = self._workers.start(self._look, tracks, crops)
         logits = self._engine.logits(np.stack(self._workers.map(brighten, crops)))
         motions = [look.result() for look in looks]
@@ -96,9 +94,7 @@ class TrainedModel:
         """Parse an image that is a crop already, to a label map of that height and width."""
         import cv2
 
-        side = (self._size, self._size)
-        crop = np.asarray(cv2.resize(image, side, interpolation=cv2.INTER_AREA), np.uint8)
-        logits = close_holes(self._engine.logits(brighten(crop)[None])[0])
+        logits = close_holes(self._engine.logits(fit(image, self._size)[None])[0])
         size = (shape[1], shape[0])
         planes = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in logits]
         return np.asarray(np.argmax(planes, 0), np.uint8)
