@@ -27,9 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     output = Path(args.output)
     check_file(output, (".safetensors",), args.overwrite)
-    whole = 6 * args.output_stride  # the pyramid's 6 bins must be of whole features
-    if args.size % whole:
-        raise UsageError(f"--size {args.size}: must be a multiple of {whole}, as {2 * whole}")
+    if args.size % args.output_stride:
+        raise UsageError(f"--size {args.size}: must be a multiple of {args.output_stride}")
     from ..training.calibrate import calibrate
     from ..training.card import new_card, round_weights, write_card, write_weights
     from ..training.dataset import FaceDataset

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import UsageError
-from ..plugins.pspnet.engines import Compute, Crops, build_engine
+from ..plugins.pspnet.engines import Compute, Crops, Engine, build_engine
 from ..regions import CLASSES
 from ..weights import find_model, load_card
 
@@ -17,9 +20,12 @@ from ..weights import find_model, load_card
 class Teachers:
     """Several models; their answer is the mean of their probabilities.
 
+    Each sees a view at its own input size, and also at the run's where that is another: the mean of
+    both is better than either.
+
     Args:
         names: shipped models by name, others by their ``.safetensors`` file.
-        size: side of the views, pixels; a model's 8-bit file is used where it takes that.
+        size: side of the views, pixels.
 
     Raises:
         UsageError: no such model, or one of other classes.
@@ -27,15 +33,32 @@ class Teachers:
     """
 
     def __init__(self, names: Sequence[str], size: int) -> None:
-        self._engines = []
+        self._teachers: list[list[tuple[int, Engine]]] = []
         for name in names:
             path = Path(name)
             model = load_card(path) if path.suffix == ".safetensors" else find_model(name)
             if tuple(model.card["classes"]) != CLASSES:
                 raise UsageError(f"--teacher {name}: its classes are not facereg's")
-            self._engines.append(build_engine(model, size, Compute()))
+            own = int(model.card["input_size"])
+            engines = [(own, build_engine(model, own, Compute()))]
+            if own != size:
+                engines.append((size, build_engine(model, size, Compute(precision="bf16"))))
+            self._teachers.append(engines)
 
     def __call__(self, views: Crops) -> Tensor:
         """Answer with probabilities (N, C, S/4, S/4) to views (N, S, S, 3) uint8 BGR."""
-        answers = [torch.from_numpy(e.logits(views)).softmax(1) for e in self._engines]
+        answers = [
+            torch.stack([_ask(engine, size, views) for size, engine in teacher]).mean(0)
+            for teacher in self._teachers
+        ]
         return torch.stack(answers).mean(0)
+
+
+def _ask(engine: Engine, size: int, views: Crops) -> Tensor:
+    """Have an engine answer to views of any size: (N, C, S/4, S/4)."""
+    side = views.shape[1]
+    if size != side:
+        how = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
+        views = np.stack([cv2.resize(v, (size, size), interpolation=how) for v in views])
+    chances = torch.from_numpy(engine.logits(views)).softmax(1)
+    return F.interpolate(chances, side // 4, mode="bilinear") if size != side else chances

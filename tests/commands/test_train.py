@@ -69,11 +69,11 @@ def test_training_goes_on_from_a_model_as_far_as_it_fits(
     assert "its backbone is not mobilenet_v2" in capsys.readouterr().err
 
 
-def test_a_size_that_the_pyramid_cannot_pool_is_refused(
+def test_a_size_that_the_backbone_cannot_halve_is_refused(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(dataset, tmp_path, "--size", "100") == 1
-    assert "--size 100: must be a multiple of 192" in capsys.readouterr().err
+    assert "--size 100: must be a multiple of 32" in capsys.readouterr().err
 
 
 def test_export_writes_a_checked_onnx_file(

