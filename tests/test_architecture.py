@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("api",),
     ("hookspecs", "drawing", "workers", "weights", "contract", "state"),
     ("sources", "plugins", "sinks"),
-    ("settings", "tracking", "channel", "scout", "parsing", "processor"),
+    ("settings", "anchors", "track", "tracking", "channel", "scout", "parsing", "processor"),
     ("_options", "_loading", "registry", "training"),
     ("_fakes", "testing"),
     ("commands", "terminal"),

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 
 from facereg import Box, Detection, Face, Frame, RegionMasks
+from facereg.anchors import measure
 from facereg.regions import IDS
 from facereg.state import pack, unpack
-from facereg.tracking import OneEuro, Tracker, measure
+from facereg.track import OneEuro
+from facereg.tracking import Tracker
 
 WIDTH, HEIGHT = 320, 240
 NOISE = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
