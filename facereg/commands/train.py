@@ -156,19 +156,14 @@ def _add_8_bit(
     """
     if held_out is None:
         return
-    import cv2
-    import numpy as np
-
+    from ..plugins.pspnet.crops import fit
     from ..training.evaluate import predict_with_onnx, score
     from ..training.export import export_onnx
     from ..training.quantize import quantize
 
     size = int(card["input_size"])
     step = max(1, len(train) // CALIBRATION)
-    crops = [
-        np.asarray(cv2.resize(train.image(i), (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-        for i in range(0, len(train), step)
-    ]
+    crops = [fit(train.image(i), size) for i in range(0, len(train), step)]
     twin = output.with_name(f"{output.stem}.int8.onnx")
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
         exact, fast = Path(folder) / "exact.onnx", Path(folder) / twin.name

@@ -1,9 +1,9 @@
 """Turn an exported network into 8-bit integers.
 
 Static quantisation, per channel: Jacob et al., "Quantization and Training of Neural Networks for
-Efficient Integer-Arithmetic-Only Inference", CVPR 2018. The crop's bytes go into the first
-convolution as they are: they are 8-bit integers of scale 1 already, and its weights take over the
-normalisation.
+Efficient Integer-Arithmetic-Only Inference", CVPR 2018. What rounded weights add to each channel on
+average is taken off its bias: Nagel et al., "Data-Free Quantization Through Weight Equalization and
+Bias Correction", ICCV 2019, with means that are measured.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Image
+from .entrance import CENTRE, drop_unused, fold_normalisation, take_blocks, take_bytes
 
 #: Least share of a concatenation's scale that one of its inputs must have to be given the whole.
 SAME_SCALE = 0.7
@@ -25,12 +26,6 @@ SAME_SCALE = 0.7
 #: Most that two weights beside one another, of one sign, may come to before they are rounded. Times
 #: 255 it fits 16 bits, in which processors without VNNI add up two products, and cut off the rest.
 PAIR = 127.5
-
-#: What counts as zero in a crop, and what its outside is padded with: ImageNet's mean, about.
-CENTRE = 116
-
-#: Pixels side by side that the first convolution takes as one.
-BLOCK = 4
 
 
 def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
@@ -63,8 +58,8 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
         ready, part = Path(folder) / "ready.onnx", Path(folder) / path.name
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         model = onnx.load(str(ready))
-        centred = _fold_normalisation(model.graph)
-        _take_blocks(model.graph)
+        centred = fold_normalisation(model.graph)
+        take_blocks(model.graph)
         onnx.save(model, str(ready))
         exactly = {"scale": np.array(1, np.float32), "zero_point": np.array(CENTRE, np.uint8)}
         quantize_static(
@@ -81,86 +76,12 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
             },
         )
         model = onnx.load(str(part))
-        _take_bytes(model.graph, centred)
+        take_bytes(model.graph, centred)
+        _correct_biases(model.graph, ready, crops)
         _share_scales(model.graph)
-        _drop_unused(model.graph)
+        drop_unused(model.graph)
         onnx.save(model, str(part))
         os.replace(part, path)
-
-
-def _fold_normalisation(graph: Any) -> str:
-    """Give the first convolution pixels less `CENTRE`, in the crop's own order of colours.
-
-    The graph begins as `network.Deployed` does: Transpose, Cast, Gather (BGR to RGB), Sub (mean),
-    Div (deviation), Conv.
-
-    Returns:
-        The name of the convolution's input.
-    """
-    from onnx import numpy_helper
-
-    cast, gather, sub, div, conv = graph.node[1:6]
-    values = {tensor.name: tensor for tensor in graph.initializer}
-
-    def read(name: str) -> NDArray[np.float64]:
-        return np.asarray(numpy_helper.to_array(values[name]), np.float64)
-
-    mean, std = read(sub.input[1]).ravel(), read(div.input[1]).ravel()
-    weights = read(conv.input[1]) / std[:, None, None]
-    bias = read(conv.input[2]) + np.einsum("oikl,i->o", weights, CENTRE - mean)
-    conv.input[1] = _constant(graph, "first.weight", np.float32(weights[:, ::-1]))
-    conv.input[2] = _constant(graph, "first.bias", np.float32(bias))
-    sub.input[1] = _constant(graph, "centre", np.float32(CENTRE))
-    sub.input[0], conv.input[0] = cast.output[0], sub.output[0]
-    for node in (gather, div):
-        graph.node.remove(node)
-    return str(sub.output[0])
-
-
-def _constant(graph: Any, name: str, array: NDArray[Any]) -> str:
-    """Add a constant of its own: the exporter lets layers whose weights are equal share one."""
-    from onnx import numpy_helper
-
-    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-    return name
-
-
-def _take_blocks(graph: Any) -> None:
-    """Have the first convolution (3 x 3, stride 2) take `BLOCK` pixels of a row at a time.
-
-    The same sums, two pixels of its result in one: ONNX Runtime computes bytes fast where their
-    channels are a multiple of 4, and three colours are not. Called after `_fold_normalisation`: the
-    graph begins with Transpose, Cast, Sub, Conv, Clip. Memory is laid out alike before and after.
-    """
-    from onnx import helper, numpy_helper
-
-    entrance, conv, clip = (graph.node[i] for i in (0, 3, 4))
-    values = {tensor.name: tensor for tensor in graph.initializer}
-    narrow, bias = (numpy_helper.to_array(values[name]) for name in conv.input[1:3])
-    if narrow.shape[2:] != (3, 3):
-        return  # a ResNet's 7 x 7
-    results, count = BLOCK // 2, len(narrow)
-    wide = np.zeros((results, count, BLOCK, 3, 3, 2), np.float32)
-    for result in range(results):
-        for column in range(3):
-            before, pixel = divmod(2 * result + column - 1, BLOCK)
-            wide[result, :, pixel, :, :, 1 + before] = narrow[..., column]
-    shape = (results * count, 3 * BLOCK, 3, 2)
-    conv.input[1] = _constant(graph, "blocks.weight", wide.reshape(shape))
-    conv.input[2] = _constant(graph, "blocks.bias", np.tile(bias, results))
-    del conv.attribute[:]
-    steps = {"kernel_shape": shape[2:], "strides": (2, 1), "pads": (1, 1, 0, 0)}
-    conv.attribute.extend(helper.make_attribute(key, value) for key, value in steps.items())
-    side = graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    blocks = _constant(graph, "blocks", np.array([0, side, side // BLOCK, 3 * BLOCK]))
-    pixels = _constant(graph, "pixels", np.array([0, side // 2, side // 2, count]))
-    entrance.input[0], after, clip.output[0] = "crops_in_blocks", clip.output[0], "wide"
-    graph.node.insert(5, helper.make_node("Transpose", ["wide"], ["wide_last"], perm=[0, 2, 3, 1]))
-    graph.node.insert(6, helper.make_node("Reshape", ["wide_last", pixels], ["narrow_last"]))
-    graph.node.insert(7, helper.make_node("Transpose", ["narrow_last"], [after], perm=[0, 3, 1, 2]))
-    graph.node.insert(0, helper.make_node("Reshape", ["crops", blocks], [entrance.input[0]]))
-    _drop_unused(graph)
-    del graph.value_info[:]  # of the old shapes
 
 
 def _weight_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
@@ -189,17 +110,53 @@ def _weight_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
     return ranges
 
 
-def _take_bytes(graph: Any, centred: str) -> None:
-    """Leave out Cast, Sub and QuantizeLinear at the entrance: together they do nothing."""
-    cast = next(node for node in graph.node if node.op_type == "Cast")
-    sub = next(node for node in graph.node if node.output[0] == centred)
-    to_bytes = next(node for node in graph.node if node.input[0] == centred)
-    for node in graph.node:
-        for i, name in enumerate(node.input):
-            if name == to_bytes.output[0]:
-                node.input[i] = cast.input[0]
-    for node in (cast, sub, to_bytes):
-        graph.node.remove(node)
+def _correct_biases(graph: Any, ready: Path, crops: Sequence[Image]) -> None:
+    """Take off each channel's bias what its rounded weights add to it on average.
+
+    Args:
+        graph: the quantised one.
+        ready: the file that it was made of.
+        crops: what the averages are measured on.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    exact = onnx.load(str(ready))
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in exact.graph.initializer}
+    means = _input_means(exact, crops)
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    for conv in [node for node in graph.node if node.op_type == "Conv"]:
+        (rounded, scale, _), (bias, unit, _) = (
+            [tensors[name] for name in makers[read].input] for read in conv.input[1:]
+        )
+        name = rounded.name.removesuffix("_quantized")
+        steps = numpy_helper.to_array(rounded) * numpy_helper.to_array(scale)[:, None, None, None]
+        error = (weights[name] - steps).sum((2, 3))  # (O, I), of a depthwise one (O, 1)
+        depthwise = error.shape[1] == 1
+        missing = error[:, 0] * means[name] if depthwise else error @ means[name]
+        whole = numpy_helper.to_array(bias) + np.rint(missing / numpy_helper.to_array(unit))
+        bias.CopyFrom(numpy_helper.from_array(whole.astype(np.int32), bias.name))
+
+
+def _input_means(model: Any, crops: Sequence[Image]) -> dict[str, NDArray[np.float64]]:
+    """Measure the mean of each channel that each convolution takes, by its weights' name."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    convs = [node for node in model.graph.node if node.op_type == "Conv"]
+    taken = sorted({conv.input[0] for conv in convs})
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in taken
+    )
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    sums: dict[str, Any] = dict.fromkeys(taken, 0.0)
+    for crop in crops:
+        for name, features in zip(taken, session.run(taken, {"crops": crop[None]}), strict=True):
+            sums[name] = sums[name] + features.mean((0, 2, 3), dtype=np.float64)
+    return {conv.input[1]: sums[conv.input[0]] / len(crops) for conv in convs}
 
 
 def _share_scales(graph: Any) -> None:
@@ -222,10 +179,3 @@ def _share_scales(graph: Any) -> None:
             if alone and fits and values[read.input[2]] == values[zero]:
                 for node in (read, written):
                     node.input[1], node.input[2] = scale, zero
-
-
-def _drop_unused(graph: Any) -> None:
-    """Drop what no node takes any more."""
-    used = {name for node in graph.node for name in node.input}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)

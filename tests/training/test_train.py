@@ -290,6 +290,30 @@ def test_onnx_and_its_8_bit_twin_answer_as_torch_does(
     assert any(makers[name].input[1] == whole.input[1] for name in last.input)  # as it is
 
 
+def test_rounded_weights_add_nothing_on_average(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, crops = small(), [FaceDataset(dataset).image(i) for i in range(6)]
+    with torch.no_grad():
+        for _ in range(30):  # the statistics of these crops, or features would vanish
+            network(normalise(torch.from_numpy(np.stack(crops))))
+    exact = tmp_path / "exact.onnx"
+    export_onnx(network.eval(), new_card(network, 192), exact)
+
+    def mean_logits(path: Path) -> np.ndarray:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return session.run(None, {"crops": np.stack(crops)})[0].mean((0, 2, 3))
+
+    quantize(exact, tmp_path / "corrected.onnx", crops)
+    monkeypatch.setattr("facereg.training.quantize._correct_biases", lambda *_: None)
+    quantize(exact, tmp_path / "rounded.onnx", crops)
+    corrected, rounded = (
+        np.abs(mean_logits(tmp_path / f"{name}.onnx") - mean_logits(exact)).mean()
+        for name in ("corrected", "rounded")
+    )
+    assert corrected < 0.7 * rounded
+
+
 @pytest.mark.parametrize("shipped", [True, False])
 def test_8_bit_sums_fit_every_processor(shipped: bool, dataset: Path, tmp_path: Path) -> None:
     path = find_model("base").path.with_name("base.int8.onnx")
