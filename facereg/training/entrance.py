@@ -70,6 +70,7 @@ def take_blocks(graph: Any) -> None:
     if narrow.shape[2:] != (3, 3):
         return  # a ResNet's 7 x 7
     results, count = BLOCK // 2, len(narrow)
+    # By result, filter, pixel of a block, colour, row, and block: the one before or this.
     wide = np.zeros((results, count, BLOCK, 3, 3, 2), np.float32)
     for result in range(results):
         for column in range(3):

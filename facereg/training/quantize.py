@@ -71,6 +71,8 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            # Pooling over cells that divide unevenly: little work, and sums that would be cut off.
+            nodes_to_exclude=[node.name for node in model.graph.node if node.op_type == "MatMul"],
             extra_options={
                 "TensorQuantOverrides": {centred: [exactly], **_weight_ranges(model.graph)}
             },

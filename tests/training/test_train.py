@@ -284,6 +284,7 @@ def test_onnx_and_its_8_bit_twin_answer_as_torch_does(
     assert not [node.op_type for node in graph.node if node.op_type in ("Shape", "Slice")]
     weights = [t for t in graph.initializer if t.data_type == onnx.TensorProto.INT8]
     assert not [t.name for t in weights if list(t.dims[1:]) == [3, 3, 3]]  # bytes, in blocks
+    assert not [t.name for t in weights if len(t.dims) == 2]  # pooling, in floating point
     makers = {node.output[0]: node for node in graph.node}
     last = [node for node in graph.node if node.op_type == "Concat"][-1]
     whole = next(node for node in graph.node if node.input[:1] == last.output[:1])
