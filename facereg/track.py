@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 #: Score from which on a detection needs no mask that looks like a face.
 SURE = 0.95
-#: Frames in which its mask showed a face, from which on a face is known well.
+#: Frames in which its mask showed a face, or the detector was sure, from which on it is known well.
 HABIT = 10
 #: Frames in a row for which a face that is known well is followed though its mask shows no more
 #: than skin.
@@ -75,7 +75,7 @@ class Track:
         confirmed: time of the last frame in which the detector found it.
         reference: the detection and anchor that its movement is counted from.
         anchor: where its mask last was.
-        habit: frames in which its mask showed a face.
+        habit: frames in which its mask showed a face, or the detector was sure of it.
         doubts: frames since then, or since the detector saw it.
     """
 
@@ -139,7 +139,8 @@ class Track:
     def note(self, anchor: Anchor | None, time: float) -> None:
         """Go on from the mask in this frame."""
         whole = anchor is not None and anchor.whole
-        self.habit += whole
+        sure = self.confirmed == time and self.detection.score >= SURE
+        self.habit += whole or sure
         self.doubts = 0 if whole or self.confirmed == time else self.doubts + 1
         self.anchor = anchor if whole or self.habit >= HABIT else None
         self.seen = time

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import pytest
 
 from facereg import Box, Detection, Face, Frame, RegionMasks
 from facereg.anchors import measure
@@ -274,3 +275,17 @@ def test_another_tracker_goes_on_exactly_where_one_ended() -> None:
         other = Tracker(3)
         other.restore(unpack(state))
         assert [follow(other, j) for j in range(i, 16)] == results[i:], f"from frame {i}"
+
+
+@pytest.mark.parametrize(("score", "followed"), [(0.99, True), (0.9, False)])
+def test_a_face_that_the_detector_is_sure_of_is_known_well_without_its_mask(
+    score: float, followed: bool
+) -> None:
+    tracker = Tracker(1)
+    at = Detection(found(100, 80).box, score)
+    first = tracker.update(frame(0), [at])
+    assert learn(tracker, frame(0), first, [mask(100, 80)])
+    for i in range(1, 12):  # a profile: skin and a nose
+        assert learn(tracker, frame(i), tracker.update(frame(i), [at]), [bowed(100, 80)])
+    kept = learn(tracker, frame(12), tracker.predict(frame(12)), [bowed(100, 80)])
+    assert bool(kept) is followed

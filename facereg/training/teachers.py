@@ -20,8 +20,7 @@ from ..weights import find_model, load_card
 class Teachers:
     """Several models; their answer is the mean of their probabilities.
 
-    Each sees a view at its own input size, and also at the run's where that is another: the mean of
-    both is better than either.
+    Each sees a view at its own input size, and also at the run's where that is another.
 
     Args:
         names: shipped models by name, others by their ``.safetensors`` file.
@@ -60,5 +59,7 @@ def _ask(engine: Engine, size: int, views: Crops) -> Tensor:
     if size != side:
         how = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
         views = np.stack([cv2.resize(v, (size, size), interpolation=how) for v in views])
-    chances = torch.from_numpy(engine.logits(views)).softmax(1)
-    return F.interpolate(chances, side // 4, mode="bilinear") if size != side else chances
+    logits = torch.from_numpy(engine.logits(views))
+    if size != side:  # not probabilities: borders between them would be blurred
+        logits = F.interpolate(logits, side // 4, mode="bilinear")
+    return logits.softmax(1)
