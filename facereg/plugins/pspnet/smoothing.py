@@ -22,7 +22,7 @@ KEEP = 0.88
 #: Change of a pixel, 0 to 255 beyond the noise, from which on nothing of the frame before is kept.
 MOTION = 16.0
 #: Logits by which two frames must contradict one another for the newer one to be taken as it is.
-CONTRADICTION = 2.0
+CONTRADICTION = 4.0
 #: Most that the noise of a camera changes half of a crop's pixels by.
 NOISE = 6.0
 #: A crop is still while no more than this share of it changes by more than so much.
