@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facereg.plugins.pspnet.crops import fit
 from facereg.training.dataset import FaceDataset
 from facereg.weights import find_model
 
@@ -48,13 +49,15 @@ def main() -> None:
     parser.add_argument("--cpu", default="Haswell", help="as qemu names it (%(default)s)")
     args = parser.parse_args()
     data = FaceDataset(args.dataset, args.split)
-    file = find_model("base").file(".int8.onnx")
+    model = find_model("base")
+    file = model.file(".int8.onnx")
     if file is None or shutil.which("qemu-x86_64") is None:
         parser.error("needs the 8-bit file of the model, and qemu-x86_64 (Debian: qemu-user)")
     with tempfile.TemporaryDirectory() as folder:
         crops = Path(folder) / "crops.npy"
         step = max(1, len(data) // args.images)
-        np.save(crops, np.stack([data.image(i) for i in range(0, len(data), step)]))
+        size = int(model.card["input_size"])
+        np.save(crops, np.stack([fit(data.image(i), size) for i in range(0, len(data), step)]))
         here = logits(file, crops, [])
         there = logits(file, crops, ["qemu-x86_64", "-cpu", args.cpu])
     equal = float((here.argmax(1) == there.argmax(1)).mean())

@@ -125,10 +125,10 @@ class Track:
         box = Box(round(x0 + dx), round(y0 + dy), round(x1 + dx), round(y1 + dy))
         self.place(Detection(box, start.score, marks), time)
 
-    def believes(self, anchor: Anchor | None, score: float, time: float) -> bool:
+    def believes(self, anchor: Anchor | None, time: float) -> bool:
         """Whether to go on, given where the mask says the face is in this frame."""
         known_well = self.habit >= HABIT
-        if self.born == time and score < SURE:
+        if self.born == time and self.detection.score < SURE:
             return anchor is not None and (anchor.convincing or known_well)
         if self.confirmed == time:
             return True

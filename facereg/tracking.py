@@ -149,9 +149,9 @@ class Tracker:
                 kept.append(face)
                 continue
             anchor = measure(face.regions, face.detection.box)
-            if anchor is not None and track.reference is not None:
-                anchor = anchor if anchor.grew_from(track.reference[1]) else None
-            if track.believes(anchor, face.detection.score, frame.time):
+            if anchor and track.reference and not anchor.grew_from(track.reference[1]):
+                anchor = None
+            if track.believes(anchor, frame.time):
                 track.note(anchor, frame.time)
                 kept.append(face)
             else:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .graph import add_constant, constants
 
 #: What counts as zero in a crop, and what its outside is padded with: ImageNet's mean, about.
 CENTRE = 116
@@ -27,32 +28,21 @@ def fold_normalisation(graph: Any) -> str:
     Returns:
         The name of the convolution's input.
     """
-    from onnx import numpy_helper
-
     cast, gather, sub, div, conv = graph.node[1:6]
-    values = {tensor.name: tensor for tensor in graph.initializer}
-
-    def read(name: str) -> NDArray[np.float64]:
-        return np.asarray(numpy_helper.to_array(values[name]), np.float64)
-
-    mean, std = read(sub.input[1]).ravel(), read(div.input[1]).ravel()
-    weights = read(conv.input[1]) / std[:, None, None]
-    bias = read(conv.input[2]) + np.einsum("oikl,i->o", weights, CENTRE - mean)
-    conv.input[1] = _constant(graph, "first.weight", np.float32(weights[:, ::-1]))
-    conv.input[2] = _constant(graph, "first.bias", np.float32(bias))
-    sub.input[1] = _constant(graph, "centre", np.float32(CENTRE))
+    values = constants(graph)
+    mean, std, weights, bias = (
+        np.asarray(values[name], np.float64)
+        for name in (sub.input[1], div.input[1], *conv.input[1:3])
+    )
+    weights = weights / std.reshape(-1, 1, 1)
+    bias = bias + np.einsum("oikl,i->o", weights, CENTRE - mean.ravel())
+    conv.input[1] = add_constant(graph, "first.weight", np.float32(weights[:, ::-1]))
+    conv.input[2] = add_constant(graph, "first.bias", np.float32(bias))
+    sub.input[1] = add_constant(graph, "centre", np.float32(CENTRE))
     sub.input[0], conv.input[0] = cast.output[0], sub.output[0]
     for node in (gather, div):
         graph.node.remove(node)
     return str(sub.output[0])
-
-
-def _constant(graph: Any, name: str, array: NDArray[Any]) -> str:
-    """Add a constant of its own: the exporter lets layers whose weights are equal share one."""
-    from onnx import numpy_helper
-
-    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-    return name
 
 
 def take_blocks(graph: Any) -> None:
@@ -62,11 +52,11 @@ def take_blocks(graph: Any) -> None:
     channels are a multiple of 4, and three colours are not. Called after `fold_normalisation`: the
     graph begins with Transpose, Cast, Sub, Conv, Clip. Memory is laid out alike before and after.
     """
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
     entrance, conv, clip = (graph.node[i] for i in (0, 3, 4))
-    values = {tensor.name: tensor for tensor in graph.initializer}
-    narrow, bias = (numpy_helper.to_array(values[name]) for name in conv.input[1:3])
+    values = constants(graph)
+    narrow, bias = (values[name] for name in conv.input[1:3])
     if narrow.shape[2:] != (3, 3):
         return  # a ResNet's 7 x 7
     results, count = BLOCK // 2, len(narrow)
@@ -77,20 +67,19 @@ def take_blocks(graph: Any) -> None:
             before, pixel = divmod(2 * result + column - 1, BLOCK)
             wide[result, :, pixel, :, :, 1 + before] = narrow[..., column]
     shape = (results * count, 3 * BLOCK, 3, 2)
-    conv.input[1] = _constant(graph, "blocks.weight", wide.reshape(shape))
-    conv.input[2] = _constant(graph, "blocks.bias", np.tile(bias, results))
+    conv.input[1] = add_constant(graph, "blocks.weight", wide.reshape(shape))
+    conv.input[2] = add_constant(graph, "blocks.bias", np.tile(bias, results))
     del conv.attribute[:]
     steps = {"kernel_shape": shape[2:], "strides": (2, 1), "pads": (1, 1, 0, 0)}
     conv.attribute.extend(helper.make_attribute(key, value) for key, value in steps.items())
     side = graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    blocks = _constant(graph, "blocks", np.array([0, side, side // BLOCK, 3 * BLOCK]))
-    pixels = _constant(graph, "pixels", np.array([0, side // 2, side // 2, count]))
+    blocks = add_constant(graph, "blocks", np.array([0, side, side // BLOCK, 3 * BLOCK]))
+    pixels = add_constant(graph, "pixels", np.array([0, side // 2, side // 2, count]))
     entrance.input[0], after, clip.output[0] = "crops_in_blocks", clip.output[0], "wide"
     graph.node.insert(5, helper.make_node("Transpose", ["wide"], ["wide_last"], perm=[0, 2, 3, 1]))
     graph.node.insert(6, helper.make_node("Reshape", ["wide_last", pixels], ["narrow_last"]))
     graph.node.insert(7, helper.make_node("Transpose", ["narrow_last"], [after], perm=[0, 3, 1, 2]))
     graph.node.insert(0, helper.make_node("Reshape", ["crops", blocks], [entrance.input[0]]))
-    drop_unused(graph)
     del graph.value_info[:]  # of the old shapes
 
 
@@ -105,10 +94,3 @@ def take_bytes(graph: Any, centred: str) -> None:
                 node.input[i] = cast.input[0]
     for node in (cast, sub, to_bytes):
         graph.node.remove(node)
-
-
-def drop_unused(graph: Any) -> None:
-    """Drop what no node takes any more."""
-    used = {name for node in graph.node for name in node.input}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugins.pspnet.crops import close_holes, fit
+from ..plugins.pspnet.crops import close_holes, decide, fit
 from .dataset import FaceDataset
 from .scores import Confusion
 
@@ -45,9 +44,7 @@ def predict_with_onnx(path: Path, size: int) -> Predict:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def predict(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-        logits = close_holes(session.run(None, {"crops": fit(image, size)[None]})[0][0])
-        planes = [cv2.resize(plane, (shape[1], shape[0])) for plane in logits]
-        return np.asarray(np.argmax(planes, 0), np.uint8)
+        return decide(session.run(None, {"crops": fit(image, size)[None]})[0][0], shape)
 
     return predict
 

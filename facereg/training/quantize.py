@@ -8,6 +8,7 @@ Bias Correction", ICCV 2019, with means that are measured.
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Image
-from .entrance import CENTRE, drop_unused, fold_normalisation, take_blocks, take_bytes
+from .entrance import CENTRE, fold_normalisation, take_blocks, take_bytes
+from .graph import constants, drop_unused
 
 #: Least share of a concatenation's scale that one of its inputs must have to be given the whole.
 SAME_SCALE = 0.7
@@ -57,10 +59,11 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".quantize-") as folder:
         ready, part = Path(folder) / "ready.onnx", Path(folder) / path.name
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
-        model = onnx.load(str(ready))
-        centred = fold_normalisation(model.graph)
-        take_blocks(model.graph)
-        onnx.save(model, str(ready))
+        exact = onnx.load(str(ready))
+        centred = fold_normalisation(exact.graph)
+        take_blocks(exact.graph)
+        drop_unused(exact.graph)
+        onnx.save(exact, str(ready))
         exactly = {"scale": np.array(1, np.float32), "zero_point": np.array(CENTRE, np.uint8)}
         quantize_static(
             str(ready),
@@ -72,14 +75,14 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             # Pooling over cells that divide unevenly: little work, and sums that would be cut off.
-            nodes_to_exclude=[node.name for node in model.graph.node if node.op_type == "MatMul"],
+            nodes_to_exclude=[node.name for node in exact.graph.node if node.op_type == "MatMul"],
             extra_options={
-                "TensorQuantOverrides": {centred: [exactly], **_weight_ranges(model.graph)}
+                "TensorQuantOverrides": {centred: [exactly], **_weight_ranges(exact.graph)}
             },
         )
         model = onnx.load(str(part))
         take_bytes(model.graph, centred)
-        _correct_biases(model.graph, ready, crops)
+        _correct_biases(model.graph, exact, crops)
         _share_scales(model.graph)
         drop_unused(model.graph)
         onnx.save(model, str(part))
@@ -92,13 +95,12 @@ def _weight_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
     All give the same then. A range is 1.26 times as wide as the weights, on average; half of the
     range, which ONNX Runtime's ``reduce_range`` leaves, costs 0.003 mean F1, and this nothing.
     """
-    from onnx import numpy_helper
     from onnxruntime.quantization import QuantType
 
-    values = {tensor.name: tensor for tensor in graph.initializer}
+    values = constants(graph)
     ranges = {}
     for name in [node.input[1] for node in graph.node if node.op_type == "Conv"]:
-        weights = np.asarray(numpy_helper.to_array(values[name]), np.float64)
+        weights = np.asarray(values[name], np.float64)
         if weights.shape[1] == 1:
             continue  # depthwise: added up in 32 bits
         top = np.abs(weights).max((1, 2, 3)).clip(1e-12)
@@ -112,33 +114,29 @@ def _weight_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
     return ranges
 
 
-def _correct_biases(graph: Any, ready: Path, crops: Sequence[Image]) -> None:
+def _correct_biases(graph: Any, exact: Any, crops: Sequence[Image]) -> None:
     """Take off each channel's bias what its rounded weights add to it on average.
 
     Args:
         graph: the quantised one.
-        ready: the file that it was made of.
+        exact: the model that it was made of.
         crops: what the averages are measured on.
     """
-    import onnx
     from onnx import numpy_helper
 
-    exact = onnx.load(str(ready))
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in exact.graph.initializer}
-    means = _input_means(exact, crops)
+    weights, means = constants(exact.graph), _input_means(exact, crops)
+    values = constants(graph)
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
     for conv in [node for node in graph.node if node.op_type == "Conv"]:
-        (rounded, scale, _), (bias, unit, _) = (
-            [tensors[name] for name in makers[read].input] for read in conv.input[1:]
-        )
-        name = rounded.name.removesuffix("_quantized")
-        steps = numpy_helper.to_array(rounded) * numpy_helper.to_array(scale)[:, None, None, None]
+        (rounded, scale, _), (bias, unit, _) = (makers[read].input for read in conv.input[1:])
+        name = rounded.removesuffix("_quantized")
+        steps = values[rounded] * values[scale][:, None, None, None]
         error = (weights[name] - steps).sum((2, 3))  # (O, I), of a depthwise one (O, 1)
         depthwise = error.shape[1] == 1
         missing = error[:, 0] * means[name] if depthwise else error @ means[name]
-        whole = numpy_helper.to_array(bias) + np.rint(missing / numpy_helper.to_array(unit))
-        bias.CopyFrom(numpy_helper.from_array(whole.astype(np.int32), bias.name))
+        whole = values[bias] + np.rint(missing / values[unit])
+        tensors[bias].CopyFrom(numpy_helper.from_array(whole.astype(np.int32), bias))
 
 
 def _input_means(model: Any, crops: Sequence[Image]) -> dict[str, NDArray[np.float64]]:
@@ -148,11 +146,12 @@ def _input_means(model: Any, crops: Sequence[Image]) -> dict[str, NDArray[np.flo
 
     convs = [node for node in model.graph.node if node.op_type == "Conv"]
     taken = sorted({conv.input[0] for conv in convs})
-    model.graph.output.extend(
+    telling = copy.deepcopy(model)
+    telling.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in taken
     )
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
+        telling.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     sums: dict[str, Any] = dict.fromkeys(taken, 0.0)
     for crop in crops:
@@ -166,9 +165,7 @@ def _share_scales(graph: Any) -> None:
 
     A narrower input keeps its own, which tells its values more finely.
     """
-    from onnx import numpy_helper
-
-    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    values = constants(graph)
     makers = {name: node for node in graph.node for name in node.output}
     users = {name: [n for n in graph.node if name in n.input] for name in makers}
     for concat in [node for node in graph.node if node.op_type == "Concat"]:

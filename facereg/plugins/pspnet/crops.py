@@ -152,6 +152,13 @@ def close_holes(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return closed
 
 
+def decide(logits: NDArray[np.float32], shape: tuple[int, int]) -> Labels:
+    """Bring a crop's logits (C, h, w) to a height and width and decide each pixel there."""
+    size = (shape[1], shape[0])
+    planes = [cv2.resize(plane, size) for plane in close_holes(logits)]
+    return np.asarray(np.argmax(planes, 0), np.uint8)
+
+
 def paste(
     logits: NDArray[np.float32], matrix: Matrix, size: int, frame: tuple[int, int]
 ) -> tuple[Box, Labels]:

@@ -10,7 +10,7 @@ import numpy as np
 from ...types import Detection, Frame, Image, Labels, RegionMasks
 from ...weights import Model
 from ...workers import Workers
-from .crops import brighten, close_holes, crop_matrix, cut, fit, part, paste
+from .crops import brighten, close_holes, crop_matrix, cut, decide, fit, part, paste
 from .engines import Compute, Logits, build_engine
 from .smoothing import Motion, Smoother
 
@@ -92,9 +92,4 @@ class TrainedModel:
 
     def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels:
         """Parse an image that is a crop already, to a label map of that height and width."""
-        import cv2
-
-        logits = close_holes(self._engine.logits(fit(image, self._size)[None])[0])
-        size = (shape[1], shape[0])
-        planes = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in logits]
-        return np.asarray(np.argmax(planes, 0), np.uint8)
+        return decide(self._engine.logits(fit(image, self._size)[None])[0], shape)
