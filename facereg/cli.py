@@ -310,6 +310,12 @@ def _train(add: _Adder) -> None:
         help="of the views, how many are pictures as they are, or mirrored (%(default)s)",
     )
     recipe.add_argument(
+        "--mixed",
+        type=_share,
+        default=0.0,
+        help="share of DATASET's pictures that get hats, glasses or textures of others",
+    )
+    recipe.add_argument(
         "--teacher",
         action="append",
         default=[],

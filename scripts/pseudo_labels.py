@@ -2,12 +2,13 @@
 
     python -m scripts.pseudo_labels PHOTOS PEER.tflite OUTPUT
 
-Each photograph's best face is cropped as ``facereg run`` crops it. The shipped model parses the
-crop and its mirror image; a pixel keeps its label where their mean is sure (`SURE`) and the peer
-network of benchmarks/peer_accuracy.py sees the same region. Every other pixel, and what lies
-outside the photograph, is 255, which training passes over; so is a small head covering
-(`LEAST_HAT`), which both see in hair that the photograph's edge cuts off. OUTPUT becomes a dataset
-for ``facereg train --also``.
+Each photograph's best face is cropped as ``facereg run`` crops it. The shipped model and the peer
+network of benchmarks/peer_accuracy.py parse the crop and its mirror image. A pixel has the label
+that the peer gives it in both, where the shipped model holds that for likely too (`LIKELY`): the
+peer learnt from many more photographs, and so decides where the shipped model is unsure. Every
+other pixel, and what lies outside the photograph, is 255, which training passes over. So is a head
+covering that the shipped model is not sure of (`SURE`), or a small one (`LEAST_HAT`): both see one
+in hair that the photograph's edge cuts off. OUTPUT becomes a dataset for ``facereg train --also``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from facereg.training.evaluate import Predict
 from facereg.types import Frame
 from facereg.weights import find_model
 
-#: Least probability of a label that is kept.
+#: Least probability of the peer's region in the shipped model's eyes.
+LIKELY = 0.3
+#: The same for a head covering; and of a class within its region, such as a side.
 SURE = 0.6
 #: Least share of the kept pixels that a head covering is believed from; smaller ones are hair.
 LEAST_HAT = 0.07
@@ -61,10 +64,14 @@ class Labeller:
         logits = self._engine.logits(np.stack([crop, crop[:, ::-1]]))
         shares = [_probabilities(planes, self._size) for planes in logits]
         mean = (shares[0] + shares[1][SWAP[: len(shares[1])]][..., ::-1]) / 2
-        labels = np.asarray(mean.argmax(0), np.uint8)
-        theirs = self._peer(crop, labels.shape)
-        kept = inside & (mean.max(0) > SURE) & (OURS[labels] == theirs)
+        theirs = self._peer(crop, inside.shape)
+        mirrored = self._peer(np.ascontiguousarray(crop[:, ::-1]), inside.shape)[:, ::-1]
+        allowed = mean * (OURS[: len(mean), None, None] == theirs)
+        labels = np.asarray(allowed.argmax(0), np.uint8)
+        likely, best = allowed.sum(0), allowed.max(0)
+        kept = inside & (theirs == mirrored) & (likely > LIKELY) & (best > SURE * likely)
         hat = kept & (labels == IDS["head_covering"])
+        kept &= ~hat | (best > SURE)
         if hat.sum() < LEAST_HAT * kept.sum():
             kept &= ~hat
         return np.asarray(np.where(kept, labels, IGNORE), np.uint8)

@@ -27,8 +27,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     output = Path(args.output)
     check_file(output, (".safetensors",), args.overwrite)
-    if args.size % args.output_stride:
-        raise UsageError(f"--size {args.size}: must be a multiple of {args.output_stride}")
+    for option, size in (("--size", args.size), ("--train-size", args.train_size or args.size)):
+        if size % args.output_stride:
+            raise UsageError(f"{option} {size}: must be a multiple of {args.output_stride}")
     from ..training.calibrate import calibrate
     from ..training.card import new_card, round_weights, write_card, write_weights
     from ..training.dataset import FaceDataset
@@ -115,7 +116,7 @@ def _data(args: argparse.Namespace, main: FaceDataset) -> Data:
         )
 
     partial = opened(args.partial) if args.partial else None
-    return Data(main, [opened(folder) for folder in args.also], partial, args.share)
+    return Data(main, [opened(folder) for folder in args.also], partial, args.share, args.mixed)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

@@ -14,6 +14,7 @@ from ..regions import CLASSES
 from ..types import Image, Labels
 from .augment import Augment
 from .dataset import FaceDataset
+from .mixing import Mixing
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -48,12 +49,14 @@ class Data:
         also: further folders of them, for instance machine-made.
         partial: a folder that labels some classes only; its 0 means "none of these".
         share: of the pictures drawn, how many come from ``also`` and ``partial``.
+        mixed: of the pictures drawn from ``main``, how many are mixed with others of it.
     """
 
     main: FaceDataset
     also: Sequence[FaceDataset] = ()
     partial: FaceDataset | None = None
     share: float = 0.25
+    mixed: float = 0.0
 
 
 class Pool:
@@ -109,6 +112,8 @@ class Batches:
             self.judged = np.asarray(extra[-1].present.any(0), bool)
             self.judged[0] = False
         self._pools = [self._main, *extra]
+        self._mixed = data.mixed
+        self._mixing = Mixing(self._main.images, self._main.labels) if data.mixed else None
         self._edges = _edges([len(pool) for pool in extra], data.share)
         self._augment = augment
         self._batch, self._seed = batch, seed
@@ -123,6 +128,8 @@ class Batches:
         # The golden ratio's multiples, modulo 1, fall evenly: each pool gets its share at any time.
         kind = int(np.searchsorted(self._edges, position * GOLDEN % 1, side="right"))
         image, labels = self._pools[kind].at(self._drawn(kind, position))
+        if kind == 0 and self._mixing and rng.random() < self._mixed:
+            image, labels = self._mixing(image, labels, rng)
         return self._augment(image, labels, rng)
 
     def _drawn(self, kind: int, position: int) -> int:

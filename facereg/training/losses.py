@@ -12,6 +12,9 @@ from .dataset import IGNORE
 from .recipe import Recipe
 from .scores import JEWELLERY
 
+#: Probability up to which teachers exclude a class.
+EXCLUDED = 0.05
+
 
 def class_weights(recipe: Recipe) -> Tensor:
     """Weigh each class in the cross-entropy, (C,)."""
@@ -87,13 +90,17 @@ def dice_of(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
 def distance_to(taught: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """Kullback-Leibler divergence of an answer from its teachers', the mean over known pixels.
 
-    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.
+    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015. Nothing is learnt from
+    teachers where they all but exclude the label: what they miss is to be learnt from labels.
 
     Args:
         taught: (N, C, S/4, S/4), the probabilities that the teachers give.
         logits: of the same shape.
         labels: (N, S, S); nothing is learnt where they are `IGNORE`.
     """
-    known = (labels[:, 2::4, 2::4] != IGNORE).unsqueeze(1)
+    labels = labels[:, 2::4, 2::4].unsqueeze(1)
+    named = labels < taught.shape[1]
+    granted = taught.gather(1, labels.where(named, 0)) > EXCLUDED
+    known = (labels != IGNORE) & (granted | ~named)
     apart = F.kl_div(logits.float().log_softmax(1), taught, reduction="none")
     return (apart * known).sum() / known.sum().clamp_min(1)

@@ -27,7 +27,8 @@ def test_training_writes_a_model_that_runs_with_a_measured_card(
     dataset: Path, tmp_path: Path
 ) -> None:
     data = ("--also", str(dataset), "--partial", str(dataset), "--data-terms", "CC0")
-    assert train(dataset, tmp_path, *data, "--plain", "0.5", "--teacher", "base") == 0
+    views = ("--plain", "0.5", "--mixed", "0.5", "--teacher", "base")
+    assert train(dataset, tmp_path, *data, *views) == 0
     weights = tmp_path / "mine.safetensors"
     card = json.loads((tmp_path / "mine.json").read_text())
     assert card["sha256"] == sha256_of(weights)
@@ -74,6 +75,8 @@ def test_a_size_that_the_backbone_cannot_halve_is_refused(
 ) -> None:
     assert train(dataset, tmp_path, "--size", "100") == 1
     assert "--size 100: must be a multiple of 32" in capsys.readouterr().err
+    assert train(dataset, tmp_path, "--train-size", "100") == 1
+    assert "--train-size 100: must be a multiple of 32" in capsys.readouterr().err
 
 
 def test_export_writes_a_checked_onnx_file(

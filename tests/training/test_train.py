@@ -167,6 +167,20 @@ def test_an_answer_is_compared_with_the_teachers_where_there_is_a_picture() -> N
     assert float(distance_to(taught, changed, labels)) > 0.1
 
 
+def test_teachers_are_not_followed_where_they_exclude_the_label() -> None:
+    labels = torch.full((1, 96, 96), 3)
+    taught = torch.full((1, 21, 24, 24), 0.9 / 20)
+    taught[:, 3] = 0.1
+    taught[..., 12:] = 0.0
+    taught[:, 4, :, 12:] = 1.0  # sure of another class than the label
+    logits = torch.zeros(1, 21, 24, 24)
+    apart = distance_to(taught, logits, labels)
+    taught[:, :, :, 12:] = taught[:, :, :, :12]
+    torch.testing.assert_close(apart, distance_to(taught, logits, labels))
+    partial = torch.full((1, 96, 96), REST)  # names no class that could be excluded
+    torch.testing.assert_close(apart, distance_to(taught, logits, partial))
+
+
 def test_teachers_give_the_mean_of_their_probabilities(tmp_path: Path) -> None:
     crop = clips.astronaut()[0:224, 110:334]
     views = np.stack([cv2.resize(crop, (192, 192))])
