@@ -1,6 +1,10 @@
 """Show the labelled pictures that the shipped model parses worst: picture, truth, answer.
 
-Usage: python benchmarks/worst.py DATASET --split val -o worst.png
+    python benchmarks/worst.py DATASET --split val -o worst.png
+    python benchmarks/worst.py DATASET --split val --class glasses -o worst.png
+
+Worst by mean F1; with ``--class`` by the pixels of that class that are missed or invented, and the
+share of all such pixels that each picture has is printed.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import numpy as np
 
 from facereg.drawing import PALETTE
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
+from facereg.regions import CLASSES, IDS
 from facereg.training.dataset import FaceDataset
 from facereg.training.evaluate import predictions
 from facereg.training.scores import Confusion
@@ -28,6 +33,11 @@ def mean_f1(truth: Labels, guess: Labels) -> float:
     return float(np.nanmean(confusion.f1()[1:]))
 
 
+def errors(truth: Labels, guess: Labels, label: int) -> int:
+    """Count the pixels of a class that an answer misses or invents."""
+    return int(np.count_nonzero((truth == label) != (guess == label)))
+
+
 def panel(image: Image, truth: Labels, guess: Labels) -> Image:
     """Lay picture, truth and answer side by side."""
     parts = [image, PALETTE[truth], PALETTE[guess]]
@@ -39,16 +49,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--split")
+    parser.add_argument("--class", dest="name", choices=CLASSES, metavar="CLASS")
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     data = FaceDataset(args.dataset, args.split)
-    found = predictions(data, PSPNetSegmenter().parse_crop)
-    scored = [(mean_f1(truth, guess), i, truth, guess) for i, (_, truth, guess) in enumerate(found)]
-    worst = sorted(scored, key=lambda entry: entry[0])[:COUNT]
-    panels = [panel(data.image(i), truth, guess) for _, i, truth, guess in worst]
+    answers = [found[1:] for found in predictions(data, PSPNetSegmenter().parse_crop)]
+    if args.name is None:
+        scores = np.array([mean_f1(*answer) for answer in answers])
+        order = np.argsort(scores)
+    else:
+        wrong = np.array([errors(*answer, IDS[args.name]) for answer in answers])
+        scores = wrong / max(int(wrong.sum()), 1)
+        order = np.argsort(-scores)
+    panels = [panel(data.image(i), *answers[i]) for i in order[:COUNT].tolist()]
     rows = [np.hstack(panels[i : i + COLUMNS]) for i in range(0, COUNT, COLUMNS)]
     cv2.imwrite(str(args.output), np.vstack(rows))
-    print([round(score, 3) for score, *_ in worst])
+    for i in order[:COUNT].tolist():
+        print(f"{data.names[i]}: {scores[i]:.3f}")
 
 
 if __name__ == "__main__":
