@@ -286,12 +286,15 @@ def _train(add: _Adder) -> None:
     network.add_argument("--init", metavar="FILE", help="ImageNet weights for the backbone")
     network.add_argument(
         "--weights",
+        action="append",
+        default=[],
         metavar="FILE",
-        help="a model (.safetensors) to start from; layers that it lacks begin anew",
+        help="a model (.safetensors) to start from; layers that it lacks begin anew; of several, "
+        "the average",
     )
     recipe = train.add_argument_group("recipe")
     recipe.add_argument("--minutes", type=_amount, help="train for so long")
-    recipe.add_argument("--steps", type=_positive, help="train for so many batches")
+    recipe.add_argument("--steps", type=_whole, help="train for so many batches; 0 for none")
     recipe.add_argument(
         "--size", type=_positive, default=384, help="side of the input in pixels (%(default)s)"
     )
@@ -400,6 +403,12 @@ def _segmenter(command: argparse.ArgumentParser) -> None:
 def _positive(text: str) -> int:
     if not re.fullmatch(r"0*[1-9]\d*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
     return int(text)
 
 

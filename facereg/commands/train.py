@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelError, UsageError
+from ..errors import UsageError
 from ..sinks.target import check_file
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _network(args: argparse.Namespace) -> PSPNet:
 
     from ..plugins.pspnet.backbones import BACKBONES
     from ..plugins.pspnet.network import PSPNet
-    from ..training.init import load_backbone
+    from ..training.init import load_backbone, start_from
 
     if args.backbone not in BACKBONES:
         raise UsageError(f"--backbone {args.backbone}: known are {', '.join(BACKBONES)}")
@@ -80,29 +80,8 @@ def _network(args: argparse.Namespace) -> PSPNet:
     if args.init:
         load_backbone(network.backbone, args.backbone, Path(args.init))
     if args.weights:
-        _start_from(network, Path(args.weights))
+        start_from(network, [Path(file) for file in args.weights])
     return network
-
-
-def _start_from(network: PSPNet, path: Path) -> None:
-    """Take over every layer of a model that has the same name and shape in the network."""
-    import safetensors
-    import safetensors.torch
-
-    try:
-        state = safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError) as e:
-        raise ModelError(
-            f"{path}: cannot be read as safetensors: {' '.join(str(e).split())}"
-        ) from e
-    own = network.state_dict()
-    fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
-    if not any(key.startswith("backbone.") for key in fitting):
-        raise ModelError(f"{path}: its backbone is not {network.config['backbone']}")
-    network.load_state_dict({**own, **fitting})
-    anew = sorted({key.split(".")[0] for key in own.keys() - fitting.keys()})
-    if anew:
-        print(f"{path.name}: {len(fitting)} of {len(own)} tensors fit; anew: {', '.join(anew)}")
 
 
 def _data(args: argparse.Namespace, main: FaceDataset) -> Data:

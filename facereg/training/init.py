@@ -1,4 +1,4 @@
-"""ImageNet weights that a backbone may start from: known files only, by their checksum."""
+"""What a network starts from: ImageNet weights of its backbone (known files only), or models."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
+import safetensors
+import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..plugins.pspnet.backbones import EfficientNetLite
+from ..plugins.pspnet.network import PSPNet
 from ..weights import sha256_of
 
 #: Mean and deviation of ImageNet's pixels, RGB, 0 to 1: what `facereg train` normalises by.
@@ -112,3 +115,44 @@ def _fold(
     assert norm.running_mean is not None
     norm.running_mean -= (stem.weight.sum((2, 3)) * offset).sum(1)
     stem.weight *= scale.view(1, 3, 1, 1)
+
+
+def start_from(network: PSPNet, paths: list[Path]) -> None:
+    """Take over every layer of a model that has the same name and shape in the network.
+
+    Several models are averaged (Wortsman et al., "Model soups", ICML 2022): models that were
+    trained on from one another are often better so than each of them.
+
+    Raises:
+        ModelError: a file cannot be read, is of another backbone, or has other layers.
+    """
+    state, own = _averaged(paths), network.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
+    if not any(key.startswith("backbone.") for key in fitting):
+        raise ModelError(f"{paths[0]}: its backbone is not {network.config['backbone']}")
+    network.load_state_dict({**own, **fitting})
+    anew = sorted({key.split(".")[0] for key in own.keys() - fitting.keys()})
+    if anew:
+        print(f"{paths[0].name}: {len(fitting)} of {len(own)} tensors fit; anew: {', '.join(anew)}")
+
+
+def _averaged(paths: list[Path]) -> dict[str, Tensor]:
+    """Read models of the same layers, and average their weights."""
+    states = [_tensors(path) for path in paths]
+    shapes = [{key: value.shape for key, value in state.items()} for state in states]
+    for path, other in zip(paths, shapes, strict=True):
+        if other != shapes[0]:
+            raise ModelError(f"{path}: other layers than {paths[0]}; only equals can be averaged")
+    return {
+        key: torch.stack([state[key].double() for state in states]).mean(0).to(value.dtype)
+        for key, value in states[0].items()
+    }
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as e:
+        raise ModelError(
+            f"{path}: cannot be read as safetensors: {' '.join(str(e).split())}"
+        ) from e

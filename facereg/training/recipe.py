@@ -31,7 +31,7 @@ class Recipe:
 
     def progress(self, step: int, seconds: float) -> float:
         """Share of the budget that is used, 0 to 1."""
-        by_step = step / self.steps if self.steps else 0.0
+        by_step = step / self.steps if self.steps else float(self.steps == 0)
         by_time = seconds / (self.minutes * 60) if self.minutes else 0.0
         return min(1.0, max(by_step, by_time))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 import safetensors.torch
+import torch
 
 from facereg import parse
 from facereg.cli import main
@@ -68,6 +69,25 @@ def test_training_goes_on_from_a_model_as_far_as_it_fits(
     safetensors.torch.save_file(PSPNet("resnet18").state_dict(), weights)
     assert train(dataset, tmp_path, "--weights", str(weights), "--overwrite") == 1
     assert "its backbone is not mobilenet_v2" in capsys.readouterr().err
+
+
+def test_models_are_averaged_without_training(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    states = [PSPNet().state_dict() for _ in paths]
+    for path, state in zip(paths, states, strict=True):
+        safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, path)
+    both = [part for path in paths for part in ("--weights", str(path))]
+    assert train(dataset, tmp_path, *both, "--steps", "0") == 0
+    found = safetensors.torch.load_file(tmp_path / "mine.safetensors")
+    for key in ("backbone.features.0.0.weight", "classify.weight"):
+        torch.testing.assert_close(
+            found[key].float(), (states[0][key] + states[1][key]) / 2, atol=2e-4, rtol=1e-3
+        )
+    safetensors.torch.save_file(PSPNet(width=64).state_dict(), paths[1])
+    assert train(dataset, tmp_path, *both, "--overwrite") == 1
+    assert "two.safetensors: other layers than " in capsys.readouterr().err
 
 
 def test_a_size_that_the_backbone_cannot_halve_is_refused(
