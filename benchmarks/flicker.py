@@ -30,7 +30,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -89,7 +89,8 @@ def raw(registry: Registry, clip: str, args: argparse.Namespace) -> Iterator[Fra
         closing(registry.build("segmenter", args.segmenter, smooth=False)) as segmenter,
     ):
         for frame in source.frames():
-            found = detector.detect(frame)
+            # A face with a number is one of a video: it is parsed as there, once (tta=auto).
+            found = [replace(face, track=1) for face in detector.detect(frame)]
             regions = segmenter.segment(frame, found)
             pairs = enumerate(zip(found, regions, strict=True), start=1)
             yield FrameResult(frame, tuple(Face(i, d, r) for i, (d, r) in pairs))

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.regions import CLASSES, GROUPS
+from facereg.registry import Registry
 from facereg.training.dataset import FaceDataset
 from facereg.training.evaluate import Predict
 from facereg.training.scores import Confusion
@@ -103,9 +103,10 @@ def main() -> None:
     parser.add_argument("dataset", type=Path, nargs="?")
     parser.add_argument("--split")
     parser.add_argument("--agreement", type=Path)
-    parser.add_argument("--model", default="base")
+    parser.add_argument("-s", "--segmenter", default="pspnet")
     args = parser.parse_args()
-    theirs, ours = peer(args.peer), PSPNetSegmenter(model=args.model).parse_crop
+    theirs = peer(args.peer)
+    ours = Registry().build("segmenter", args.segmenter).parse_crop
     found: dict[str, object] = {}
     if args.dataset:
         found["accuracy"] = accuracy(theirs, ours, FaceDataset(args.dataset, args.split))

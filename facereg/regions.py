@@ -97,10 +97,14 @@ NUMBER_KEYS: dict[str, str] = {
     "0": "glasses",
 }
 
-#: Pairs of class ids that change places when a picture is mirrored.
-MIRRORED: tuple[tuple[int, int], ...] = tuple(
-    (IDS[f"left_{part}"], IDS[f"right_{part}"]) for part in ("eyebrow", "eye", "eyelid", "ear")
-)
+
+def _mirrored(name: str) -> str:
+    side, _, part = name.partition("_")
+    return {"left": f"right_{part}", "right": f"left_{part}"}.get(side, name)
+
+
+#: The class that each class becomes in a mirror, by id.
+MIRRORED: tuple[int, ...] = tuple(IDS[_mirrored(name)] for name in CLASSES)
 
 
 def class_ids(names: Iterable[str]) -> tuple[int, ...]:

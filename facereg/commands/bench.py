@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -13,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +129,11 @@ class Bench:
         }
 
     def _stages(self, source: Source) -> None:
-        """Time read, detect, segment and draw, one frame at a time, each by itself."""
-        draw = view("overlay")
+        """Time read, detect, segment and draw, one frame at a time, each by itself.
+
+        The faces of a video are new ones in every frame: numbered, but with nothing to go on from.
+        """
+        draw, numbers = view("overlay"), itertools.count(1)
         with (
             closing(self._registry.build("detector", self._args.detector)) as detector,
             closing(self._registry.build("segmenter", self._args.segmenter)) as segmenter,
@@ -143,12 +148,17 @@ class Bench:
                     break
                 with self._timed("detect"):
                     found = detector.detect(frame)
+                if not source.info.stills:
+                    found = [replace(face, track=next(numbers)) for face in found]
                 faces: tuple[Face, ...] = ()
                 if found:
                     with self._timed("segment"):
                         regions = segmenter.segment(frame, found)
                     pairs = zip(found, regions, strict=True)
                     faces = tuple(Face(i, d, r) for i, (d, r) in enumerate(pairs))
+                for face in found:
+                    if face.track is not None:
+                        segmenter.forget(face.track)
                     self._times["segment_a_face"].append(self._times["segment"][-1] / len(found))
                 result = FrameResult(frame, faces)
                 with self._timed("draw"):

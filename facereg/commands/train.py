@@ -60,6 +60,9 @@ def run(args: argparse.Namespace) -> int:
         card["metrics"] = _measured(network, args.size, held_out, args.val)
     _add_8_bit(network, card, train, held_out, output)
     write_card(card, output)
+    if held_out is not None:
+        card["metrics"]["tta"] = _evaluated(output, held_out)
+        write_card(card, output)
     plot_history(trainer.history, output.with_suffix(".png"))
     print(f"{output}: {card['parameters']:,} parameters; its card is {output.stem}.json")
     return 0
@@ -115,11 +118,19 @@ def _recipe(args: argparse.Namespace) -> Recipe:
 
 
 def _measured(network: PSPNet, size: int, data: FaceDataset, split: str) -> dict[str, Any]:
-    """Score a network as `facereg evaluate` does."""
+    """Score a network in floating point, each image parsed once."""
     from ..training.evaluate import predict_with_torch, score
 
     scores = score(data, predict_with_torch(network, size)).summary()
     return {"split": split, "images": len(data), **scores}
+
+
+def _evaluated(output: Path, data: FaceDataset) -> dict[str, object]:
+    """Score what was written as `facereg evaluate` does."""
+    from ..plugins.pspnet.segmenter import PSPNetSegmenter
+    from ..training.evaluate import score
+
+    return score(data, PSPNetSegmenter(weights=output).parse_crop).summary()
 
 
 def _add_8_bit(

@@ -17,8 +17,7 @@ Labels = NDArray[np.uint8]
 
 #: The class that each class becomes in a mirror.
 SWAP = np.arange(256, dtype=np.uint8)
-for _left, _right in MIRRORED:
-    SWAP[_left], SWAP[_right] = _right, _left
+SWAP[: len(MIRRORED)] = MIRRORED
 
 
 def mirror(image: Image, labels: Labels) -> tuple[Image, Labels]:

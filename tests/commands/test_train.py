@@ -25,7 +25,7 @@ def train(dataset: Path, folder: Path, *more: str) -> int:
 
 
 def test_training_writes_a_model_that_runs_with_a_measured_card(
-    dataset: Path, tmp_path: Path
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ("--also", str(dataset), "--partial", str(dataset), "--data-terms", "CC0")
     views = ("--plain", "0.5", "--mixed", "0.5", "--teacher", "base")
@@ -35,6 +35,22 @@ def test_training_writes_a_model_that_runs_with_a_measured_card(
     assert card["sha256"] == sha256_of(weights)
     assert card["metrics"]["images"] == 1
     assert 0 <= card["metrics"]["mean_f1"] <= 1
+    assert (
+        main(
+            [
+                "evaluate",
+                str(dataset),
+                "--split",
+                "val",
+                "-s",
+                f"pspnet:weights={weights}",
+                "--json",
+            ]
+        )
+        == 0
+    )
+    evaluated = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert evaluated["classes"] == card["metrics"]["tta"]["classes"]
     assert card["command"].startswith(f"facereg train {dataset} ")
     assert card["data"] == {
         "name": dataset.name,

@@ -134,6 +134,12 @@ def fit(image: Image, size: int) -> Image:
     return brighten(np.asarray(crop, np.uint8))
 
 
+def fit_matrix(image: Image, size: int) -> Matrix:
+    """Map the pixels of an image to those of what `fit` makes of it, (2, 3), by pixel centres."""
+    x, y = size / image.shape[1], size / image.shape[0]
+    return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5]])
+
+
 def close_holes(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Give small patches of background within a head to the class that comes second there.
 

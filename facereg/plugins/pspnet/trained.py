@@ -10,9 +10,21 @@ import numpy as np
 from ...types import Detection, Frame, Image, Labels, RegionMasks
 from ...weights import Model
 from ...workers import Workers
-from .crops import brighten, close_holes, crop_matrix, cut, decide, fit, part, paste
+from .crops import (
+    Matrix,
+    brighten,
+    close_holes,
+    crop_matrix,
+    cut,
+    decide,
+    fit,
+    fit_matrix,
+    part,
+    paste,
+)
 from .engines import Compute, Logits, build_engine
 from .smoothing import Motion, Smoother
+from .tta import closer, merge
 
 
 class TrainedModel:
@@ -26,10 +38,13 @@ class TrainedModel:
 
     Attributes:
         smoother: blends each track's logits from frame to frame, or None.
+        tta: whether each face is parsed a second time, closer: "on", "off", or "auto" where nobody
+            follows it from frame to frame.
     """
 
     def __init__(self, model: Model, size: int, scale: float, compute: Compute) -> None:
         self.smoother: Smoother | None = None
+        self.tta = "auto"
         self._model = model
         self._size = size or int(model.card["input_size"])
         self._scale = scale or float(model.card["crop_scale"])
@@ -50,7 +65,9 @@ class TrainedModel:
         tracks, shape = [d.track for d in detections], (frame.height, frame.width)
         crops = self._workers.map(lambda matrix: cut(frame.image, matrix, self._size), matrices)
         looks = self._workers.start(self._look, tracks, crops)
-        logits = self._engine.logits(np.stack(self._workers.map(brighten, crops)))
+        logits = list(self._engine.logits(np.stack(self._workers.map(brighten, crops))))
+        if self._looks_twice(tracks):
+            logits = self._refined(logits, frame.image, matrices)
         motions = [look.result() for look in looks]
         steady = self._workers.map(self._steadied, tracks, crops, motions, logits)
         pasted = self._workers.map(
@@ -61,6 +78,17 @@ class TrainedModel:
         boxes, maps = [box for box, _ in pasted], [labels for _, labels in pasted]
         part(detections, boxes, maps)
         return [RegionMasks(box, labels) for box, labels in pasted]
+
+    def _looks_twice(self, tracks: Sequence[int | None]) -> bool:
+        return self.tta == "on" or (self.tta == "auto" and all(track is None for track in tracks))
+
+    def _refined(
+        self, logits: Sequence[Logits], image: Image, matrices: Sequence[Matrix]
+    ) -> list[Logits]:
+        """Average the logits of crops with those of closer ones of the same image."""
+        inner = [closer(matrix, self._size) for matrix in matrices]
+        crops = self._workers.map(lambda m: brighten(cut(image, m, self._size)), inner)
+        return self._workers.map(merge, logits, self._engine.logits(np.stack(crops)))
 
     def _look(self, track: int | None, crop: Image) -> Motion | None:
         return None if self.smoother is None or track is None else self.smoother.look(track, crop)
@@ -92,4 +120,7 @@ class TrainedModel:
 
     def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels:
         """Parse an image that is a crop already, to a label map of that height and width."""
-        return decide(self._engine.logits(fit(image, self._size)[None])[0], shape)
+        logits = list(self._engine.logits(fit(image, self._size)[None]))
+        if self._looks_twice([None]):
+            logits = self._refined(logits, image, [fit_matrix(image, self._size)])
+        return decide(logits[0], shape)

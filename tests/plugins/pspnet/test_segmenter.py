@@ -123,6 +123,16 @@ def test_torch_and_onnx_see_the_same() -> None:
     assert (maps["torch"] == maps["onnx"]).mean() > 0.98
 
 
+def test_a_face_that_nobody_follows_is_looked_at_twice() -> None:
+    frame, followed = Frame(clips.astronaut()), replace(FACE, track=1)
+    once, twice, auto = (PSPNetSegmenter(tta=tta) for tta in ("off", "on", "auto"))
+    for face, like in ((FACE, twice), (followed, once)):
+        (wanted,), (found,) = (s.segment(frame, [face]) for s in (like, auto))
+        np.testing.assert_array_equal(found.labels, wanted.labels)
+    (one,), (two,) = (s.segment(frame, [FACE]) for s in (once, twice))
+    assert 0.97 < (one.labels == two.labels).mean() < 1
+
+
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 def test_a_followed_face_that_moves_is_steadied(engine: str) -> None:
     segmenter = PSPNetSegmenter(engine=engine)
