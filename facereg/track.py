@@ -128,8 +128,8 @@ class Track:
     def believes(self, anchor: Anchor | None, time: float) -> bool:
         """Whether to go on, given where the mask says the face is in this frame."""
         known_well = self.habit >= HABIT
-        if self.born == time and self.detection.score < SURE:
-            return anchor is not None and (anchor.convincing or known_well)
+        if self.born == time and self.detection.score < SURE and not known_well:
+            return anchor is not None and anchor.convincing
         if self.confirmed == time:
             return True
         if anchor is None or anchor.whole:

@@ -10,7 +10,7 @@ from facereg import Box, Detection, Face, Frame, RegionMasks
 from facereg.anchors import measure
 from facereg.regions import IDS
 from facereg.state import pack, unpack
-from facereg.track import OneEuro
+from facereg.track import SURE, OneEuro
 from facereg.tracking import Tracker
 
 WIDTH, HEIGHT = 320, 240
@@ -224,6 +224,18 @@ def test_a_known_face_that_is_found_again_needs_no_eyes_and_a_new_one_does() -> 
         again = tracker.update(frame(21), [found(104, 84)])
         assert [d.track for d in again] == [1]
         assert len(learn(tracker, frame(21), again, [bowed(104, 84)])) == kept
+
+
+def test_a_known_face_stays_without_its_mask_while_the_detector_finds_it() -> None:
+    tracker = Tracker(8)
+    known_well(tracker)
+    for i in range(20, 24):
+        tracker.due(frame(i))
+        assert learn(tracker, frame(i), tracker.predict(frame(i)), [wall()]) == ()
+        assert tracker.failed  # so the detector looks again, in the same frame
+        (again,) = tracker.update(frame(i), [found(100, 80)])
+        assert again.score < SURE
+        assert [face.id for face in learn(tracker, frame(i), [again], [wall()])] == [1]
 
 
 def test_a_known_face_ends_at_once_where_its_mask_is_no_face_or_another_one() -> None:

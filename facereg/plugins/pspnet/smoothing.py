@@ -17,12 +17,15 @@ Floats = NDArray[np.float32]
 Logits = NDArray[np.float32]
 Gray = NDArray[np.uint8]
 
+#: Pixels of a crop for one of the picture that motion is found in. At 4, as the logits are, borders
+#: tremble by a pixel; at 2 the flow takes 4 times as long (benchmarks/README.md).
+SHRINK = 3
 #: Share of the frame before in a pixel that looks as it did.
 KEEP = 0.88
 #: Change of a pixel, 0 to 255 beyond the noise, from which on nothing of the frame before is kept.
 MOTION = 16.0
 #: Logits by which two frames must contradict one another for the newer one to be taken as it is.
-CONTRADICTION = 4.0
+CONTRADICTION = 2.0
 #: Most that the noise of a camera changes half of a crop's pixels by.
 NOISE = 6.0
 #: A crop is still while no more than this share of it changes by more than so much.
@@ -40,7 +43,7 @@ class Motion:
     """How a crop differs from the track's last one.
 
     Attributes:
-        picture: the crop, gray, as large as the logits.
+        picture: the crop, gray, shrunk.
         keep: share of the last logits to keep at each place, (h, w).
         last: the last logits, carried along the motion, (C, h, w).
     """
@@ -85,37 +88,34 @@ class Smoother:
         before = self._tracks.get(track)
         if before is None:
             return None
-        picture = _picture(crop, before.picture.shape)
-        change, last = _change(before.picture, picture), before.logits
+        picture, shape = _picture(crop), before.logits.shape[1:]
+        then, now = _resized(before.picture, shape), _resized(picture, shape)
+        change, last = _change(then, now), before.logits
         keep = np.full_like(change, KEEP)
         if float(np.mean(change > STILL)) > STILL_SHARE:
-            x, y = self._places(before.picture, picture)
-            height, width = picture.shape
-            keep[(x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)] = 0
+            x, y = self._places(before.picture, picture, shape)
+            keep[(x < -0.5) | (y < -0.5) | (x > shape[1] - 0.5) | (y > shape[0] - 0.5)] = 0
             maps = cv2.convertMaps(x, y, cv2.CV_16SC2)
-            moved = _carry(before.picture, maps, cv2.INTER_LINEAR)
-            change = _change(np.asarray(moved, np.uint8), picture)
+            moved = _carry(then, maps, cv2.INTER_LINEAR)
+            change = _change(np.asarray(moved, np.uint8), now)
             last = _carried(last, maps)
         keep *= np.clip(1 - change / MOTION, 0, 1)
         return Motion(picture, keep, last)
 
     def blend(self, track: int, crop: Image, motion: Motion | None, logits: Logits) -> Logits:
         """Blend new logits (C, h, w) of a crop with the track's last ones, as `look` found them."""
-        if motion is not None and motion.last.shape == logits.shape:
-            picture = motion.picture
+        if motion is not None:
             logits = _blended(motion, logits)
-        else:
-            picture = _picture(crop, logits.shape[1:])
+        picture = _picture(crop) if motion is None else motion.picture
         self._tracks[track] = _State(picture, logits)
         return logits
 
-    def _places(self, before: Gray, now: Gray) -> tuple[Floats, Floats]:
-        """Find where each pixel was in the picture before: x and y, each (h, w)."""
-        flow = self._flow.dis.calc(now, before, None)
-        height, width = now.shape
-        x = flow[:, :, 0] + np.arange(width, dtype=np.float32)
-        y = flow[:, :, 1] + np.arange(height, dtype=np.float32)[:, None]
-        return x, y
+    def _places(self, before: Gray, now: Gray, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """Find where each of the logits was in the picture before: x and y, each (h, w)."""
+        flow = _resized(self._flow.dis.calc(now, before, None), shape)
+        x = flow[:, :, 0] * (shape[1] / now.shape[1]) + np.arange(shape[1], dtype=np.float32)
+        y = flow[:, :, 1] * (shape[0] / now.shape[0])
+        return x, y + np.arange(shape[0], dtype=np.float32)[:, None]
 
     def forget(self, track: int) -> None:
         """Drop what is kept of a track."""
@@ -157,11 +157,15 @@ def _carried(logits: Logits, maps: tuple[Any, Any]) -> Logits:
     return carried
 
 
-def _picture(crop: Image, shape: tuple[int, ...]) -> Gray:
-    """Make the gray picture of a crop, of height and width ``shape``."""
-    gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    small = cv2.resize(gray, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8)
+def _picture(crop: Image) -> Gray:
+    """Make the gray picture of a crop (S, S, 3) that motion is found in."""
+    gray = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
+    return _resized(gray, (crop.shape[0] // SHRINK, crop.shape[1] // SHRINK))
+
+
+def _resized(plane: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Bring a plane (h, w) or (h, w, 2) to a height and width."""
+    return np.asarray(cv2.resize(plane, (shape[1], shape[0]), interpolation=cv2.INTER_AREA))
 
 
 def _change(before: Gray, now: Gray) -> Floats:
