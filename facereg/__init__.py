@@ -57,7 +57,13 @@ _PUBLIC = {
 __all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604  (names, made from the table above)
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *_PUBLIC]
+
+
 def __getattr__(name: str) -> Any:
+    if name == "regions":
+        return importlib.import_module(".regions", __name__)
     if name not in _PUBLIC:
         raise AttributeError(f"module 'facereg' has no attribute {name!r}")
     return getattr(importlib.import_module(f".{_PUBLIC[name]}", __name__), name)

@@ -90,7 +90,7 @@ class Component:
             made = self.cls(*args, **values)
         except FaceregError:
             raise
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             raise PluginError(
                 f"{self.kind} {self.name} ({self.origin}): {type(e).__name__}: {e}"
             ) from e

@@ -38,7 +38,7 @@ def blame(who: str, frame: Frame | None, kind: type[FaceregError]) -> Iterator[N
         yield
     except (FaceregError, EndRun):
         raise
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         where = "" if frame is None else f", frame {frame.index}"
         raise kind(f"{who}{where}: {type(e).__name__}: {e}") from e
 

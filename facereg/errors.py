@@ -54,7 +54,12 @@ def hide_password(text: str) -> str:
     """Replace every password in the URLs of a text by ``***``.
 
     That is what stands in ``scheme://user:password@host``, and behind ``password=`` and the like
-    in a query.
+    in a path or a query. What is no proper URL, as its password has a slash or a space in it, is
+    hidden too.
     """
-    text = re.sub(r"(\w+://[^/\s:@]*):[^/\s]*@", r"\1:***@", text)
-    return re.sub(r"(?i)([?&](?:password|passwd|pwd|pass|token)=)[^&\s]+", r"\1***", text)
+    port = r"\d+(?:[/?,;\s]|$)"
+    word = r"(?:[^/\s]*|(?:(?!://)[^@\n])*)"
+    login = rf"(\w+://[^/\s:@]*):(?!{port}){word}@(?=[\w\[])"
+    names = r"(?:password|passwd|pwd|pass|secret|[a-z_]*token|[a-z_]*key)"
+    value = rf"(?i)((?:[?&/;]|_){names}=)[^&\s/;]+?(?=_\w+=|[&\s/;'\"]|$)"
+    return re.sub(value, r"\1***", re.sub(login, r"\1:***@", text))

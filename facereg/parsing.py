@@ -160,4 +160,4 @@ class Parser:
                 found = self._segmenter.segment(frame, detections)
                 regions = check_regions(found, frame, len(detections), name)
         pairs = enumerate(zip(detections, regions, strict=True), start=1)
-        return tuple(Face(d.track or i, d, r) for i, (d, r) in pairs)
+        return tuple(Face(i if d.track is None else d.track, d, r) for i, (d, r) in pairs)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from .api import Detector, EndRun, Segmenter, Sink, Source
 from .channel import Channel, End
 from .contract import blame, label
-from .errors import PluginError, SinkError, SourceError
+from .errors import FaceregError, PluginError, SinkError, SourceError
 from .parsing import Parser
 from .settings import Settings, Totals
 from .types import Frame, FrameResult
@@ -223,12 +223,20 @@ class Processor:
             with blame(label("sink", sink), None, SinkError):
                 sink.tick()
 
+    def _stop_source(self, error: BaseException | None) -> BaseException | None:
+        try:
+            with blame(label("source", self._source), None, SourceError):
+                self._source.stop()
+        except FaceregError as e:
+            return error or e
+        return error
+
     def _close(self, opened: list[Sink], error: BaseException | None) -> BaseException | None:
         """Close everything, each in its own try; return the first error that there was."""
         self._open.set()
         self._frames.close()
         self._parsed.close()
-        self._source.stop()
+        error = self._stop_source(error)
         for thread in self._threads:
             thread.join()
         self._parser.close()
@@ -241,7 +249,7 @@ class Processor:
                     error = e
                 else:
                     log.error("%s", e)
-            self.totals.outputs[:0] = sink.outputs
+            self.totals.outputs[:0] = map(str, sink.outputs)
             for stage, ms in sink.stages.items():
                 self.totals.stages[stage] += ms
             if sink.report:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -146,6 +147,42 @@ def test_frames_before_a_read_error_are_kept_and_sinks_are_closed() -> None:
 def test_a_foreign_exception_names_component_and_frame() -> None:
     with pytest.raises(PluginError, match="detector one, frame 7: ZeroDivisionError"):
         Processor(Numbers(10), One(fail_at=7), None, [Notes()]).run()
+
+
+def test_a_detector_that_exits_is_an_error() -> None:
+    class Leaving(One):
+        def detect(self, frame: Frame) -> Sequence[Detection]:
+            sys.exit(0)
+
+    with pytest.raises(PluginError, match="detector one, frame 0: SystemExit: 0"):
+        Processor(Numbers(10), Leaving(), None, [Notes()]).run()
+
+
+def test_a_source_that_cannot_stop_is_an_error_after_all_was_closed() -> None:
+    class Stubborn(Numbers):
+        def stop(self) -> None:
+            raise OSError("no answer")
+
+    sink = Notes()
+    with pytest.raises(SourceError, match="source numbers: OSError: no answer"):
+        Processor(Stubborn(4), One(), None, [sink]).run()
+    assert len(sink.results) == 4
+    assert sink.log == ["open notes", "close notes"]
+
+
+def test_a_detector_may_count_faces_from_nought() -> None:
+    class Counting(One):
+        tracks = True
+
+        def detect(self, frame: Frame) -> Sequence[Detection]:
+            return [
+                Detection(Box(2, 2, 8, 8), 0.9, None, 0),
+                Detection(Box(9, 2, 14, 8), 0.9, None, 1),
+            ]
+
+    sink = Notes()
+    Processor(Numbers(2), Counting(), None, [sink]).run()
+    assert [[face.id for face in r.faces] for r in sink.results] == [[0, 1]] * 2
 
 
 def test_on_error_skip_passes_the_frame_on_without_faces_and_counts_it() -> None:

@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM",
            "OPENCV_FFMPEG_THREADS")  # fmt: skip
 
-#: What ends a batch.
-SIGNALS = [getattr(signal, s) for s in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, s)]
+#: What ends a run or a batch. Under nohup, a closed terminal does not.
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+    SIGNALS.append(signal.SIGHUP)
 
 #: Seconds between two looks at the processes, and columns of the bar.
 PAUSE, WIDTH = 0.1, 30

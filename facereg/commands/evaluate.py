@@ -75,6 +75,6 @@ def _table(summary: dict[str, Any]) -> str:
     rows.append(f"{'mean':<16}{summary['mean_f1']:>8.4f}{summary['mean_iou']:>8.4f}")
     if tuple(classes) == CLASSES:
         plain = summary["mean_f1_without_jewellery"]
-        rows.append(f"{'  without jewellery':<16}{plain:>5.4f}")
+        rows.append(f"{'  without jewellery':<19}{plain:>7.4f}")
     rows.append(f"background is not in the means; {summary['images']} images")
     return "\n".join(rows)

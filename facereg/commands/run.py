@@ -24,8 +24,9 @@ from ..registry import Registry, split_spec
 from ..settings import Settings, Totals
 from ..sinks.dumps.cache import ResultCache
 from ..sinks.masks import MasksSink
+from ..sources.images import IMAGE_SUFFIXES, ImagesSource, folders
 from ..types import Face, Frame, FrameResult, Image, RegionMasks, SourceInfo
-from ._jobs import stamp
+from ._jobs import SIGNALS, stamp
 
 DETECTOR = "mtcnn"
 SEGMENTER = "pspnet"
@@ -66,8 +67,10 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
     if args.output:
         path = Path(args.output)
         kind = "images" if path.is_dir() or args.output.endswith("/") or not path.suffix else "mp4"
-        if kind == "images" and path.resolve() == Path(args.source).resolve():
-            raise UsageError(f"{path} is the source itself; name another folder")
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            raise UsageError(f"{path}: pictures are written into a folder: -o FOLDER/")
+        if kind == "images" and _of_pictures(args.source, path):
+            raise UsageError(f"{path} has the source's own pictures in it; name another folder")
         wanted.append((kind, {"path": path, "view": args.view, "overwrite": overwrite}))
     if args.masks:
         dump = {"path": Path(args.masks), "format": args.masks_format, "overwrite": overwrite}
@@ -80,6 +83,11 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
         wanted.append(("window", {"view": args.view}))
     sinks = [registry.build("sink", name, **options) for name, options in wanted]
     return sinks + [registry.build("sink", spec) for spec in args.sink]
+
+
+def _of_pictures(source: str, folder: Path) -> bool:
+    """Whether a source is pictures, and some of them are in that folder."""
+    return ImagesSource.matches(source) and folder.resolve() in folders(source)
 
 
 def _segmenter(registry: Registry, spec: str, smooth: bool | None) -> Segmenter:
@@ -119,7 +127,7 @@ def _cache(sinks: list[Sink], args: argparse.Namespace) -> ResultCache | None:
 
 
 def _run_until_signalled(processor: Processor) -> bool:
-    """Run; let the first Ctrl-C or SIGTERM end it as the end of the input would.
+    """Run; let the first Ctrl-C, SIGTERM or closed terminal end it as the end of the input would.
 
     A second one ends it at once.
 
@@ -134,7 +142,7 @@ def _run_until_signalled(processor: Processor) -> bool:
         processor.stop()
         signal.signal(number, signal.default_int_handler)
 
-    previous = {s: signal.signal(s, end) for s in (signal.SIGINT, signal.SIGTERM)}
+    previous = {s: signal.signal(s, end) for s in SIGNALS}
     try:
         processor.run()
     finally:

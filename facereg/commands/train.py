@@ -113,6 +113,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         steps=args.steps,
         compile=args.compile,
         plain=args.plain,
+        start=(*args.weights, *filter(None, [args.init])),
         teachers=tuple(args.teacher),
     )
 

@@ -104,6 +104,11 @@ class ImagesSource(Source):
             yield Frame(_read(path), index, float(index / self._rate), path.name)
 
 
+def folders(spec: str) -> set[Path]:
+    """Tell in which folders the pictures are that a path or a glob means."""
+    return {path.resolve().parent for path in _find(spec)}
+
+
 @hookimpl
 def register_sources() -> Iterable[type[Source]]:
     """Return the sources of this module."""

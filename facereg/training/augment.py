@@ -35,7 +35,8 @@ class Augment:
 
     def __init__(self, size: int, plain: float = 0.0) -> None:
         self.size, self.plain = size, plain
-        self._noise = np.random.default_rng(0).normal(0, 1, 1 << 21).astype(np.float32)
+        count = max(1 << 21, 4 * size * size * 3)
+        self._noise = np.random.default_rng(0).normal(0, 1, count).astype(np.float32)
 
     def __call__(
         self, image: Image, labels: Labels, rng: np.random.Generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,12 @@ class Data:
     partial: FaceDataset | None = None
     share: float = 0.25
     mixed: float = 0.0
+
+    def describe(self) -> dict[str, object]:
+        """Name the data, as plain values, so that a run goes on with no other."""
+        extra = [*self.also, *([self.partial] if self.partial else [])]
+        sets = [[str(data.root.resolve()), len(data)] for data in (self.main, *extra)]
+        return {"sets": sets, "share": self.share, "mixed": self.mixed}
 
 
 class Pool:
@@ -139,17 +146,19 @@ class Batches:
 
     def ahead(self, step: int, depth: int = 3) -> Iterator[Batch]:
         """Yield the batches from a step on for ever; a thread keeps ``depth`` of them ready."""
-        ready: queue.Queue[Batch] = queue.Queue(depth)
+        ready: queue.Queue[Batch | BaseException] = queue.Queue(depth)
 
         def make() -> None:
-            at = step
-            while True:
-                ready.put(self.at(at))
-                at += 1
+            try:
+                for at in itertools.count(step):
+                    ready.put(self.at(at))
+            except BaseException as e:
+                ready.put(e)
 
         threading.Thread(target=make, daemon=True, name="batches").start()
-        while True:
-            yield ready.get()
+        while not isinstance(batch := ready.get(), BaseException):
+            yield batch
+        raise batch
 
 
 def _edges(sizes: Sequence[int], share: float) -> NDArray[np.float64]:

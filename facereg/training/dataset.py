@@ -64,7 +64,8 @@ class FaceDataset:
         if not path.is_file():
             known = [p.stem for p in self.root.glob("*.txt")]
             raise UsageError(f"{self.root}: no split {split!r}: {nearest(split, known)}")
-        return [Path(line).stem for line in path.read_text().split()]
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [Path(line.strip()).stem for line in lines if line.strip()]
 
     def _label_path(self, name: str) -> Path:
         return self.root / "labels" / f"{name}.png"

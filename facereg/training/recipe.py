@@ -26,6 +26,7 @@ class Recipe:
     steps: int | None = None
     compile: bool = False
     plain: float = 0.0  # share of the views that are pictures as they are, or mirrored
+    start: tuple[str, ...] = ()  # files that the network started from
     teachers: tuple[str, ...] = ()
     teaching: float = 1.0  # weight of the teachers' answers beside the labels
 

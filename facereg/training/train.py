@@ -112,10 +112,12 @@ class Trainer:
         if not self.checkpoint.exists():
             return
         saved = torch.load(self.checkpoint, weights_only=True)
-        if saved["recipe"] != asdict(self.recipe) or saved["config"] != self.network.config:
-            raise ModelError(
-                f"{self.checkpoint}: is of another recipe; name another --work folder or remove it"
-            )
+        for what, is_now in self._identity().items():
+            if saved.get(what) != is_now:
+                raise ModelError(
+                    f"{self.checkpoint}: is of a run with another {what}; name another --work "
+                    "folder or remove it"
+                )
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average.state, self.average.count = saved["average"], saved["step"]
@@ -123,11 +125,18 @@ class Trainer:
         self.history = saved["history"]
         self.say(f"resumed at step {self.step}, {self.seconds / 60:.1f} minutes")
 
+    def _identity(self) -> dict[str, object]:
+        """Tell what two runs must have in common for one to go on where the other ended."""
+        return {
+            "recipe": asdict(self.recipe),
+            "config": self.network.config,
+            "data": self.data.describe(),
+        }
+
     def save(self) -> None:
         """Write the checkpoint beside its final name, then rename it over the old one."""
         state: dict[str, Any] = {
-            "recipe": asdict(self.recipe),
-            "config": self.network.config,
+            **self._identity(),
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state,

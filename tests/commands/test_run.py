@@ -194,6 +194,7 @@ def test_an_input_that_is_no_video_is_named(bad: dict[str, Path], name: str, run
         (["--sink", "mp4:crf=18"], "needs the option path"),
         (["-o", "{tmp}/o.mp4", "-s", "pspnet:weights={tmp}/none.pt"], "no such model file"),
         ([], "nothing to write"),
+        (["-o", "{tmp}/o.jpg"], "pictures are written into a folder: -o FOLDER/"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(
@@ -206,6 +207,17 @@ def test_what_cannot_be_meant_is_one_line(
     assert len(error.splitlines()) == 1
     assert bad["exists"].read_bytes() == b"precious"
     assert not list(folder.glob("o*.mp4"))
+
+
+@pytest.mark.parametrize("source", ["{photos}", "{photos}/*.png", "{photos}/a.png"])
+def test_pictures_are_not_written_over_themselves(source: str, tmp_path: Path, run: Run) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    cv2.imwrite(str(photos / "a.png"), clips.astronaut())
+    before = (photos / "a.png").read_bytes()
+    code, error = run(source.format(photos=photos), "-o", photos, "--overwrite")
+    assert (code, "has the source's own pictures in it" in error) == (1, True)
+    assert (photos / "a.png").read_bytes() == before
 
 
 def test_overwrite_replaces(face_clip: Path, bad: dict[str, Path], run: Run) -> None:
@@ -222,13 +234,19 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert (code, "shut" in error) == (1, True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_finishes_every_file(sound_clip: Path, tmp_path: Path, number: int) -> None:
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip(f"these tests run where {number.name} is ignored, as under nohup")
     clip = tmp_path / "long.mp4"
     clips.write_clip(clip, clips.still(400), audio="aac")
     out, masks = tmp_path / "out.mp4", tmp_path / "m"
     command = [sys.executable, "-m", "facereg", "run", str(clip), "-o", str(out), "-m", str(masks)]
-    process = subprocess.Popen([*command, "--quiet"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--quiet"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     lines = masks / "frames.jsonl"
     while not (lines.exists() and lines.read_text().count("\n") > 20):
         assert process.poll() is None, process.stderr and process.stderr.read()

@@ -106,6 +106,17 @@ def test_models_are_averaged_without_training(
     assert "two.safetensors: other layers than " in capsys.readouterr().err
 
 
+def test_a_run_goes_on_with_no_other_data_or_start(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(dataset, tmp_path) == 0
+    weights = ("--weights", str(tmp_path / "mine.safetensors"))
+    for other, what in ((("--mixed", "0.5"), "data"), (weights, "recipe")):
+        assert train(dataset, tmp_path, *other, "--overwrite") == 1
+        assert f"checkpoint.pt: is of a run with another {what}" in capsys.readouterr().err
+    assert train(dataset, tmp_path, "--overwrite") == 0
+
+
 def test_a_size_that_the_backbone_cannot_halve_is_refused(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,14 @@ def test_a_split_lists_its_pairs(dataset: Path) -> None:
     assert data.labels(0).dtype == np.uint8
 
 
+def test_a_split_may_list_names_with_spaces(dataset: Path, tmp_path: Path) -> None:
+    for part, ending in (("images", "jpg"), ("labels", "png")):
+        (tmp_path / part).mkdir()
+        Image.new("L", (4, 4)).save(tmp_path / part / f"my face.{ending}")
+    (tmp_path / "val.txt").write_text("my face\n\n")
+    assert FaceDataset(tmp_path, "val").names == ["my face"]
+
+
 def test_labels_are_read_as_indices_not_colours(dataset: Path, tmp_path: Path) -> None:
     paletted = Image.fromarray(np.full((4, 4), 7, np.uint8), "P")
     paletted.putpalette([200] * 768)

@@ -16,7 +16,7 @@ from facereg import ModelError, UsageError
 from facereg.plugins.pspnet.backbones import EfficientNetLite, build_backbone
 from facereg.plugins.pspnet.network import PSPNet
 from facereg.regions import CLASSES
-from facereg.training.batches import REST, Data
+from facereg.training.batches import REST, Batches, Data
 from facereg.training.calibrate import calibrate
 from facereg.training.card import new_card, round_weights, write_card, write_weights
 from facereg.training.dataset import IGNORE, FaceDataset
@@ -79,8 +79,16 @@ def test_a_killed_run_resumes_where_its_checkpoint_is(dataset: Path, tmp_path: P
 
 def test_a_checkpoint_of_another_recipe_is_not_taken(dataset: Path, tmp_path: Path) -> None:
     trainer(dataset, tmp_path, 2).run()
-    with pytest.raises(ModelError, match=r"checkpoint\.pt: is of another recipe"):
+    with pytest.raises(ModelError, match=r"checkpoint\.pt: is of a run with another recipe"):
         trainer(dataset, tmp_path, 3)
+
+
+def test_what_fails_in_the_thread_that_makes_batches_ends_the_run(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Batches, "at", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainer(dataset, tmp_path, 2).run()
 
 
 def test_a_run_without_an_end_is_refused(dataset: Path, tmp_path: Path) -> None:
