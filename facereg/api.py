@@ -118,7 +118,8 @@ class Sink(ABC):
         provenance: what makes the results: ``detector``, ``segmenter`` and ``model``. The
             processor sets it before `open`.
         status: the run's totals so far, by name: ``frames``, ``faces``, ``dropped``, ``reused``,
-            and ``stopping`` where it is about to end. The processor sets it before `open`.
+            and ``stopping`` where it is about to end; ``failed`` where an error ended it, when
+            `close` is called. The processor sets it before `open`.
     """
 
     name: ClassVar[str]

@@ -58,6 +58,7 @@ class Processor:
         self._frames: Channel[Frame] = Channel(1 if live else WAITING, drop_oldest=live)
         self._ahead: deque[Frame] = deque()
         self._most_ahead = 1 if live else AHEAD
+        self._failed = False
         self._parsed: Channel[FrameResult] = Channel(1 if live else WAITING, drop_oldest=False)
         self._threads = (
             threading.Thread(target=self._read, name="facereg-reader", daemon=True),
@@ -117,6 +118,7 @@ class Processor:
             "dropped": self._frames.dropped,
             "reused": self.totals.reused,
             "stopping": self._stop.is_set(),
+            "failed": self._failed,
         }
 
     # --- the reader thread -----------------------------------------------------------------------
@@ -237,6 +239,7 @@ class Processor:
         self._frames.close()
         self._parsed.close()
         error = self._stop_source(error)
+        self._failed = error is not None
         for thread in self._threads:
             thread.join()
         self._parser.close()

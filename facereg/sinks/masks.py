@@ -142,7 +142,10 @@ class MasksSink(Sink):
         return self._latest[-1 - behind] if len(self._latest) > behind else -1
 
     def close(self) -> None:
-        """Write what is left, and say in the manifest that the dump is complete."""
+        """Write what is left, and say in the manifest whether the dump is complete.
+
+        It is not where an error ended the run: a detector's, or another sink's.
+        """
         if self._lines is None:
             return
         try:
@@ -153,7 +156,8 @@ class MasksSink(Sink):
             if self.cache is not None:
                 self.cache.settle(self._safe())  # a chunk that is not full is made again
             self._append(lines)
-            done = {**self._manifest, "frames": self._count, "complete": True}
+            failed = self.status is not None and bool(self.status().get("failed"))
+            done = {**self._manifest, "frames": self._count, "complete": not failed}
             replace(self.path / MANIFEST, _json(done))
             target.discard(*self.path.glob(".*.mkv.old"))
         finally:

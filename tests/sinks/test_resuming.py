@@ -165,6 +165,17 @@ def test_every_face_is_recalled_exactly_though_one_hides_another(
     check_same(tmp_path / "cut", tmp_path / "whole")
 
 
+@pytest.mark.parametrize("kind", ["png", "npz", "ffv1"])
+def test_a_dump_whose_run_failed_says_that_it_is_not_complete(
+    run: Run, tmp_path: Path, kind: str
+) -> None:
+    manifest = tmp_path / "cut" / "manifest.json"
+    assert run("cut", "--masks-format", kind, end="fail 20").code == 1
+    assert json.loads(manifest.read_text())["complete"] is False
+    assert run("cut", "--masks-format", kind, "--resume").code == 0
+    assert json.loads(manifest.read_text())["complete"] is True
+
+
 def test_masks_have_the_pixels_of_faces_that_are_hidden_only_in_that_file(
     run: Run, tmp_path: Path
 ) -> None:
