@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import UsageError
+from ..plugins.pspnet import tta
+from ..plugins.pspnet.crops import cut
 from ..plugins.pspnet.engines import Compute, Crops, Engine, build_engine
 from ..regions import CLASSES
 from ..weights import find_model, load_card
@@ -20,7 +22,8 @@ from ..weights import find_model, load_card
 class Teachers:
     """Several models; their answer is the mean of their probabilities.
 
-    Each sees a view at its own input size, and also at the run's where that is another.
+    Each looks twice, as at faces in pictures, at its own input size, and also at the run's where
+    that is another.
 
     Args:
         names: shipped models by name, others by their ``.safetensors`` file.
@@ -54,12 +57,13 @@ class Teachers:
 
 
 def _ask(engine: Engine, size: int, views: Crops) -> Tensor:
-    """Have an engine answer to views of any size: (N, C, S/4, S/4)."""
+    """Have an engine answer to views of any size, looking twice: (N, C, S/4, S/4)."""
     side = views.shape[1]
     if size != side:
         how = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
         views = np.stack([cv2.resize(v, (size, size), interpolation=how) for v in views])
-    logits = torch.from_numpy(engine.logits(views))
-    if size != side:  # not probabilities: borders between them would be blurred
-        logits = F.interpolate(logits, side // 4, mode="bilinear")
-    return logits.softmax(1)
+    to_inner = tta.closer(np.eye(2, 3), size)
+    looks = engine.logits(views), engine.logits(np.stack([cut(v, to_inner, size) for v in views]))
+    logits = torch.from_numpy(np.stack([tta.merge(*pair) for pair in zip(*looks, strict=True)]))
+    # Not probabilities: borders between them would be blurred.
+    return F.interpolate(logits, side // 4, mode="bilinear").softmax(1)
