@@ -24,6 +24,9 @@ DISCARD = 4
 #: Frames a second that a variable-rate file may be brought to; the next faster one loses no frame.
 USUAL_RATES = (1, 2, 5, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)
 
+#: Share of the frames that may be left out at a rate, as where two are a moment apart.
+LOSSES = 0.01
+
 #: How ffmpeg writes that a packet has no time of its own.
 NO_TIME = -(2**63)
 
@@ -65,16 +68,30 @@ class Container:
     def rate(self, claimed: float) -> Fraction | None:
         """Take the rate that OpenCV claims, unless the frames have quite another rhythm.
 
-        For a variable-rate file the claim is the mean over all pauses, or the tick of its clock.
+        For a variable-rate file the claim is the mean over all pauses, or the tick of its clock: a
+        recording at the mean would leave out frames of the faster parts.
         """
         fps = exact_rate(claimed) if 0 < claimed <= 1000 else None
         if len(self.gaps) < 3:
             return fps
         short, middle, long = statistics.quantiles(self.gaps, n=4)
-        if fps is not None and 0.9 / long <= fps <= 1.1 / short:
+        likely = fps is not None and 0.9 / long <= fps <= 1.1 / short
+        if fps is not None and likely and (self.steady or self._lost_at(fps) <= LOSSES):
             return fps
-        usual = (rate for rate in USUAL_RATES if rate >= 0.97 / middle)  # a clock of 1 ms rounds
-        return Fraction(next(usual, USUAL_RATES[-1]))
+        usual = [rate for rate in USUAL_RATES if rate >= 0.97 / middle]  # a clock of 1 ms rounds
+        whole = (rate for rate in usual if self._lost_at(rate) <= LOSSES)
+        return Fraction(next(whole, USUAL_RATES[-1]))
+
+    def _lost_at(self, rate: Fraction | int) -> float:
+        """Tell the share of frames that would find their slot taken in a recording of a rate."""
+        free = lost = 0.0
+        for time in self.times:
+            slot = (time - self.times[0]) * float(rate)
+            if slot < free - 0.6:  # as sinks/video/grid.py has it
+                lost += 1
+            else:
+                free = max(free, round(slot)) + 1
+        return lost / len(self.times)
 
     def count(self, claimed: int, fps: Fraction | None) -> int | None:
         """Say how many frames there will be; None where that would be a wild guess."""
