@@ -60,7 +60,7 @@ class Component:
         hints = typing.get_type_hints(self.cls.__init__)
         parameters = inspect.signature(self.cls.__init__).parameters.values()
         return {
-            p.name: Option(p.name, hints.get(p.name, str), p.default)
+            p.name: Option(p.name, hints.get(p.name) or _type_of(p.default), p.default)
             for p in parameters
             if p.kind is p.KEYWORD_ONLY
         }
@@ -97,6 +97,11 @@ class Component:
         if self.layer != "built-in":
             made.origin = self.origin  # for errors at run time
         return made
+
+
+def _type_of(default: Any) -> Any:
+    """Tell how an option without an annotation is read: as what it is by default."""
+    return next((kind for kind in (bool, int, float, Path) if isinstance(default, kind)), str)
 
 
 def import_file(path: Path) -> types.ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .api import Detector, Segmenter
 from .contract import blame, check_detections, check_regions, label
@@ -129,6 +130,8 @@ class Parser:
         start = time.perf_counter()
         with self._totals.timed("detect"), blame(name, frame, PluginError):
             found = check_detections(self._detector.detect(frame), frame, name)
+        if not self._detector.tracks:  # numbers of one frame alone
+            found = tuple(replace(d, track=None) for d in found)
         if (took := time.perf_counter() - start) > SLOW and not self._told_slow:
             self._told_slow = True
             log.warning("%s took %.0f s for frame %d", name, took, frame.index)

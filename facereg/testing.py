@@ -113,6 +113,7 @@ class DetectorContract(_Contract):
                 found = check_detections(detector.detect(frame), frame, detector.name)
                 numbered = [face.track is not None for face in found]
                 assert all(numbered) or not detector.tracks, "it tracks, and gave a face no number"
+                assert detector.tracks or not any(numbered), "it numbers faces, without tracks"
         detector.close()
 
     def test_it_leaves_the_frame_alone(self) -> None:

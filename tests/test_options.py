@@ -43,6 +43,35 @@ class EverySink(Sink):
 EVERY = Component("sink", "every", EverySink, "file", "test")
 
 
+class PlainSink(Sink):
+    """Has no annotations."""
+
+    name = "plain"
+
+    def __init__(self, *, count=3, rate=0.5, on=False, folder=Path(), word="x", nothing=None):  # type: ignore[no-untyped-def]
+        self.given = {k: v for k, v in locals().items() if k != "self"}
+
+    def write(self, result):  # type: ignore[no-untyped-def]
+        pass
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "value"),
+    [
+        ("count", "7", 7), ("rate", "2", 2.0), ("on", "no", False), ("folder", "a", Path("a")),
+        ("word", "7", "7"), ("nothing", "7", "7"),
+    ],
+)  # fmt: skip
+def test_an_option_without_annotation_has_the_type_of_its_default(
+    option: str, text: str, value: object
+) -> None:
+    component = Component("sink", "plain", PlainSink, "file", "test")
+    given = component.build({option: text}).given[option]
+    assert given == value and type(given) is type(value)
+    with pytest.raises(UsageError, match="count=many: must be a whole number"):
+        component.build({"count": "many"})
+
+
 @pytest.mark.parametrize(
     ("option", "text", "value"),
     [

@@ -185,6 +185,18 @@ def test_a_detector_may_count_faces_from_nought() -> None:
     assert [[face.id for face in r.faces] for r in sink.results] == [[0, 1]] * 2
 
 
+def test_numbers_of_a_detector_that_does_not_follow_are_not_taken() -> None:
+    class Numbering(One):
+        def detect(self, frame: Frame) -> Sequence[Detection]:
+            x = 2 + frame.index
+            return [Detection(Box(x, 2, x + 6, 8), 0.9, None, 100 + frame.index)]
+
+    sink = Notes()
+    Processor(Numbers(4), Numbering(), None, [sink], Settings(detect_every=1)).run()
+    assert [[face.id for face in r.faces] for r in sink.results] == [[1]] * 4
+    assert sink.results[3].faces[0].detection.box.x0 > sink.results[0].faces[0].detection.box.x0
+
+
 def test_on_error_skip_passes_the_frame_on_without_faces_and_counts_it() -> None:
     sink = Notes()
     totals = Processor(Numbers(10), One(fail_at=7), None, [sink], Settings(on_error="skip")).run()

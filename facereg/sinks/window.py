@@ -71,7 +71,8 @@ class WindowSink(Sink):
         self._hold = hold
         self._screen: Screen | None = None
         self._recording: Recording | None = None
-        self._result: FrameResult | None = None
+        self._result: FrameResult | None = None  # what is shown
+        self._newest: FrameResult | None = None  # what came last: another one while paused
         self._paused = self._help = False
         self._note, self._note_until = "", 0.0
         self._clock: float | None = None  # monotonic time of the source's time 0
@@ -93,6 +94,7 @@ class WindowSink(Sink):
         self._meter.count(result)
         if not self._info.live:
             self._wait_for(result)
+        self._newest = result
         if self._recording is not None:
             self._recording.write(self._scene.draw(result), result.frame)
         if not self._paused or not self._info.live:
@@ -203,15 +205,15 @@ class WindowSink(Sink):
         """Start a recording, or stop it."""
         if self._recording is not None:
             self._stop_recording()
-        elif self._result is not None:
+        elif self._newest is not None:
             path = new_path(self._folder, ".mp4")
-            picture = self._scene.draw(self._result)
+            picture = self._scene.draw(self._newest)
             try:
                 self._recording = Recording(path, self._info, picture)
             except SinkError as e:
                 self._tell(f"no recording: {e}", logging.ERROR)
                 return
-            self._recording.write(picture, self._result.frame)
+            self._recording.write(picture, self._newest.frame)
             self._tell(f"recording {path}")
 
     def do_help(self, _: Key) -> None:

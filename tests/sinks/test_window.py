@@ -239,6 +239,25 @@ def test_pausing_a_live_source_freezes_the_picture_and_goes_on_recording(
     assert shown[-1][0].min() == 255
 
 
+def test_a_recording_that_is_started_in_a_pause_begins_with_the_present(
+    window: Opener, shown: Shown, tmp_path: Path
+) -> None:
+    sink = window(view="raw")
+    start = time.monotonic()
+    sink.write(at(0, start))
+    sink.press("p")
+    white = FrameResult(Frame(np.full((480, 640, 3), 255, np.uint8)))
+    for i in range(1, 60):
+        sink.write(at(i, start + i / 25, white))
+        if i == 50:
+            sink.press("r")
+    sink.press("r")
+    (saved,) = tmp_path.glob("facereg-*.mp4")
+    pictures = clips.decoded(saved)
+    assert len(pictures) == pytest.approx(10, abs=1)
+    assert pictures[0].min() > 240
+
+
 def test_a_recording_shows_what_the_window_shows(
     window: Opener, shown: Shown, tmp_path: Path
 ) -> None:
