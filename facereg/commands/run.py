@@ -18,7 +18,7 @@ import numpy as np
 from .. import __version__
 from ..api import Detector, Segmenter, Sink
 from ..contract import check_detections, check_regions
-from ..errors import SourceError, UsageError
+from ..errors import FaceregError, SourceError, UsageError
 from ..processor import Processor
 from ..registry import Registry, split_spec
 from ..settings import Settings, Totals
@@ -52,7 +52,12 @@ def run(args: argparse.Namespace) -> int:
     )
     source = registry.open_source(args.source, start=args.start)
     processor = Processor(source, detector, segmenter, sinks, settings)
-    interrupted = _run_until_signalled(processor)
+    try:
+        interrupted = _run_until_signalled(processor)
+    except FaceregError as e:
+        if not (written := processor.totals.outputs):
+            raise
+        raise FaceregError(f"{e}; what came before it is in {', '.join(written)}") from e
     if args.json:
         print(json.dumps(processor.totals.as_json()))
     elif not args.quiet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections import deque
@@ -164,6 +165,11 @@ class MasksSink(Sink):
             self._lines.close()
             if self.cache is not None:
                 self.cache.close()
+        if target.in_vain(self) and not self._count:
+            resuming.clear(self.path)
+            with contextlib.suppress(OSError):  # it was there, and has other files
+                self.path.rmdir()
+            return
         self.outputs = (str(self.path),)
         self.report = {
             "path": str(self.path),

@@ -139,7 +139,8 @@ class Mp4Sink(Sink):
         self.tick()
         if self._encoder is None:
             target.discard(self._part)
-            log.warning("%s was not written: no frame came", self.path)
+            if not target.in_vain(self):
+                log.warning("%s was not written: no frame came", self.path)
             return
         with self._stage("encode"):
             self._finish(self._part, self._encoder)

@@ -84,7 +84,9 @@ class StatsSink(Sink):
         except OSError as e:
             if not self._failed:  # else it was told already
                 raise SinkError(f"{self.path}: {e.strerror or e}") from e
-        if not self._failed:
+        if target.in_vain(self):
+            target.discard(self._part)
+        elif not self._failed:
             target.commit(self._part, self.path, self._overwrite)
             self.outputs = (str(self.path),)
             self.report = {"path": str(self.path), "rows": self._rows}

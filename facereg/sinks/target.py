@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+from ..api import Sink
 from ..errors import SinkError
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,15 @@ def check_parent(path: Path) -> None:
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist; create it first"
         raise SinkError(f"{path}: the folder {folder} {problem}")
+
+
+def in_vain(sink: Sink) -> bool:
+    """Tell, when a sink is closed, whether an error ended its run before the first frame.
+
+    Then nothing is to be left of it: whoever corrects the error finds everything as it was.
+    """
+    status = {} if sink.status is None else sink.status()
+    return bool(status.get("failed")) and not status.get("frames")
 
 
 def temporary(path: Path) -> Path:

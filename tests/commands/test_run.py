@@ -22,6 +22,22 @@ from tests import clips
 
 Run = Callable[..., tuple[int, str]]
 
+BROKEN = """
+import facereg
+
+
+class Broken(facereg.Detector):
+    name = "broken"
+
+    def detect(self, frame):
+        raise ValueError("never")
+
+
+@facereg.hookimpl
+def register_detectors():
+    return [Broken]
+"""
+
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
@@ -218,6 +234,37 @@ def test_pictures_are_not_written_over_themselves(source: str, tmp_path: Path, r
     code, error = run(source.format(photos=photos), "-o", photos, "--overwrite")
     assert (code, "has the source's own pictures in it" in error) == (1, True)
     assert (photos / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("cause", ["a sink", "the detector"])
+def test_a_run_that_fails_at_once_leaves_nothing(
+    cause: str, face_clip: Path, tmp_path: Path, run: Run
+) -> None:
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(BROKEN)
+    args: list[str | Path] = ["--stats", tmp_path / "s.csv", "-m", tmp_path / "masks"]
+    if cause == "a sink":
+        args += ["--sink", f"images:path={tmp_path / 'none' / 'pictures'}"]
+    else:
+        args += ["-o", tmp_path / "o.mp4", "--plugin", plugin, "-d", "broken"]
+    code, error = run(face_clip, *args)
+    assert (code, len(error.splitlines())) == (1, 1)
+    assert list(tmp_path.iterdir()) == [plugin]
+
+
+def test_a_run_that_fails_later_names_what_came_before(
+    face_clip: Path, tmp_path: Path, run: Run
+) -> None:
+    plugin = tmp_path / "broken.py"
+    late = BROKEN.replace("raise", "if frame.index < 6:\n            return []\n        raise")
+    plugin.write_text(late)
+    out, masks = tmp_path / "o.mp4", tmp_path / "masks"
+    code, error = run(face_clip, "-o", out, "-m", masks, "--plugin", plugin, "-d", "broken")
+    assert code == 1
+    assert error.endswith(f"frame 6: ValueError: never; what came before it is in {out}, {masks}")
+    assert clips.probe(out).frames == 6
+    with facereg.open_masks(masks) as dump:
+        assert (len(dump), dump.complete) == (6, False)
 
 
 def test_overwrite_replaces(face_clip: Path, bad: dict[str, Path], run: Run) -> None:
