@@ -74,7 +74,9 @@ class Component:
         """
         known = self.options()
         values: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        for key in (*values, *options):
+        for key in values.keys() - known:
+            raise UsageError(f"{self.kind} {self.name}: takes no {key!r}; leave it out")
+        for key in options:
             if key not in known:
                 hint = nearest(key, known) if known else "it has no options"
                 raise UsageError(f"{self.kind} {self.name}: no option {key!r}: {hint}")

@@ -40,7 +40,7 @@ def blame(who: str, frame: Frame | None, kind: type[FaceregError]) -> Iterator[N
         raise
     except (Exception, SystemExit) as e:
         where = "" if frame is None else f", frame {frame.index}"
-        raise kind(f"{who}{where}: {type(e).__name__}: {e}") from e
+        raise kind(f"{who}{where}: {type(e).__name__}: {' '.join(str(e).split())}") from e
 
 
 def check_detections(found: object, frame: Frame, origin: str) -> tuple[Detection, ...]:

@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 SLOW = 5.0
 
 
+#: Frames passed over that are told one by one.
+TOLD = 5
+
+
 class Parser:
     """Finds the faces of one frame after the other. Called from one thread.
 
@@ -95,7 +99,9 @@ class Parser:
             if self._settings.on_error == "stop":
                 raise
             self._totals.skipped += 1
-            log.warning("%s; frame passed on without faces", e)
+            if self._totals.skipped <= TOLD:
+                more = "; further ones are only counted" if self._totals.skipped == TOLD else ""
+                log.warning("%s; frame passed on without faces%s", e, more)
             return FrameResult(frame)
 
     def _send_ahead(self, distance: int) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .errors import UsageError
 from .state import Cache
 
 
@@ -25,6 +26,9 @@ class Settings:
         provenance: what the sinks are told of the detector, segmenter and model.
         cache: what gives the faces of frames that an earlier run parsed, or None. It is asked when
             the sinks are open.
+
+    Raises:
+        UsageError: a value that cannot be meant.
     """
 
     max_faces: int | None = None
@@ -33,6 +37,14 @@ class Settings:
     on_error: Literal["stop", "skip"] = "stop"
     provenance: Mapping[str, object] = field(default_factory=dict)
     cache: Cache | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_faces", 1), ("detect_every", 1), ("duration", 0)):
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise UsageError(f"{name}={value}: must be at least {least}")
+        if self.on_error not in ("stop", "skip"):
+            raise UsageError(f"on_error={self.on_error}: must be stop or skip")
 
 
 @dataclass

@@ -23,6 +23,7 @@ from facereg import (
     Source,
     SourceError,
     SourceInfo,
+    UsageError,
     parsing,
 )
 from facereg.processor import Processor
@@ -202,6 +203,29 @@ def test_on_error_skip_passes_the_frame_on_without_faces_and_counts_it() -> None
     totals = Processor(Numbers(10), One(fail_at=7), None, [sink], Settings(on_error="skip")).run()
     assert totals.skipped == 1
     assert [len(r.faces) for r in sink.results] == [1] * 7 + [0] + [1] * 2
+
+
+def test_frames_that_are_passed_over_do_not_fill_the_screen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Never(One):
+        def detect(self, frame: Frame) -> Sequence[Detection]:
+            raise ValueError("several\n  lines")
+
+    totals = Processor(Numbers(50), Never(), None, [], Settings(on_error="skip")).run()
+    assert totals.skipped == 50
+    assert len(caplog.messages) == 5
+    assert "frame 0: ValueError: several lines; frame passed on" in caplog.messages[0]
+    assert caplog.messages[4].endswith("further ones are only counted")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_faces", 0), ("detect_every", 0), ("duration", -1.0), ("on_error", "go on")],
+)
+def test_settings_that_cannot_be_meant_are_refused(name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{name}={value}: must be"):
+        Settings(**{name: value})  # type: ignore[arg-type]
 
 
 def test_a_failing_sink_ends_the_run_after_the_others_were_closed_in_reverse() -> None:

@@ -219,6 +219,7 @@ def process(
     segmenter: str = SEGMENTER,
     plugins: tuple[str | Path, ...] = (),
     start: float | None = None,
+    smooth: bool | None = None,
     **settings: Any,
 ) -> Iterator[FrameResult]:
     """Yield the result of every frame of a source.
@@ -228,6 +229,7 @@ def process(
         detector, segmenter: ``NAME`` or ``NAME:option=value,…``.
         plugins: plugin files to load first.
         start: seconds to skip of a file.
+        smooth: whether masks are steadied over time; None: as the segmenter does by itself.
         **settings: ``max_faces``, ``detect_every``, ``duration``, ``on_error``, as in
             `facereg.settings.Settings`.
 
@@ -236,9 +238,10 @@ def process(
     """
     registry = Registry(plugins)
     finder = registry.build("detector", detector)
-    parser = registry.build("segmenter", segmenter)
+    parser = _segmenter(registry, segmenter, smooth)
+    chosen = Settings(**settings)
     opened = registry.open_source(str(source), start=start)
-    return Processor(opened, finder, parser, (), Settings(**settings)).results()
+    return Processor(opened, finder, parser, (), chosen).results()
 
 
 def parse(

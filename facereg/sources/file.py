@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -66,7 +67,8 @@ class FileSource(Source):
         path = Path(spec)
         if path.is_file():
             return path.suffix.lower() not in IMAGE_SUFFIXES
-        return "://" not in spec and path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
+        missing = not (path.is_dir() or "://" in spec or glob.has_magic(spec))
+        return missing and path.suffix.lower() in VIDEO_SUFFIXES
 
     def _describe(self, container: Container) -> SourceInfo:
         """Grab the first frame, which `frames` begins with, and describe the video."""

@@ -136,7 +136,8 @@ def _find(spec: str) -> list[Path]:
         and file.is_file()
     ]
     if not pictures:
-        raise SourceError(f"{spec}: {what} ({' '.join(sorted(IMAGE_SUFFIXES))})")
+        known = " ".join(sorted(IMAGE_SUFFIXES))
+        raise SourceError(f"{spec}: {what} ({known}); for several videos: facereg batch")
     return sorted(pictures, key=_natural)
 
 

@@ -210,6 +210,7 @@ def test_an_input_that_is_no_video_is_named(bad: dict[str, Path], name: str, run
         (["--sink", "mp4:crf=18"], "needs the option path"),
         (["-o", "{tmp}/o.mp4", "-s", "pspnet:weights={tmp}/none.pt"], "no such model file"),
         ([], "nothing to write"),
+        (["-o", "{tmp}/o.mp4", "--sink", "stats:path={tmp}/o.csv,view=raw"], "no option 'view'"),
         (["-o", "{tmp}/o.jpg"], "pictures are written into a folder: -o FOLDER/"),
     ],
 )
@@ -267,6 +268,13 @@ def test_a_run_that_fails_later_names_what_came_before(
         assert (len(dump), dump.complete) == (6, False)
 
 
+def test_what_a_source_cannot_do_is_told(tmp_path: Path, run: Run) -> None:
+    stream = ["rtsp://127.0.0.1:9/x", "-o", tmp_path / "o.mp4", "--start", "3"]
+    assert "source rtsp: takes no 'start'; leave it out" in run(*stream)[1]
+    several = run(tmp_path / "*.mp4", "-o", tmp_path / "o.mp4")
+    assert "no picture matches" in several[1] and "facereg batch" in several[1]
+
+
 def test_overwrite_replaces(face_clip: Path, bad: dict[str, Path], run: Run) -> None:
     assert run(face_clip, "-o", bad["exists"], "--overwrite") == (0, "")
     assert clips.probe(bad["exists"]).frames == 10
@@ -314,3 +322,10 @@ def test_python_yields_the_same_faces(face_clip: Path) -> None:
     assert [r.frame.index for r in results] == [0, 1, 2, 3, 4]
     assert all(r.faces[0].regions.area("eyes") > 20 for r in results if r.faces[0].regions)
     assert {r.faces[0].id for r in results} == {1}
+
+
+def test_python_may_leave_smoothing_out(face_clip: Path) -> None:
+    one, other = (facereg.process(face_clip, smooth=how, duration=0.4) for how in (True, False))
+    pairs = [(a.labels(), b.labels()) for a, b in zip(one, other, strict=True)]
+    assert len(pairs) == 10
+    assert any((a != b).any() for a, b in pairs)

@@ -229,7 +229,7 @@ def test_cut_off_picture_is_not_half_grey(tmp_path: Path, suffix: str) -> None:
 
 def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").touch()
-    with pytest.raises(SourceError, match="no picture in this folder"):
+    with pytest.raises(SourceError, match=r"no picture in this folder .*: facereg batch"):
         ImagesSource(str(tmp_path))
     with pytest.raises(SourceError, match=r"\*\.png: no picture matches"):
         ImagesSource(str(tmp_path / "*.png"))
