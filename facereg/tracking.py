@@ -89,6 +89,7 @@ class Tracker:
         import cv2
 
         if self._every == 1 and not self._tracks:
+            self._thumb = None  # nobody to end; who is found next is not of an older scene
             return False
         size = (max(1, frame.width // 4), max(1, frame.height // 4))
         fewer = cv2.resize(frame.image, size, interpolation=cv2.INTER_NEAREST)

@@ -117,6 +117,21 @@ def test_a_cut_ends_every_track() -> None:
     assert new.track == 2
 
 
+def test_a_scene_from_before_a_face_was_found_ends_nothing() -> None:
+    tracker = Tracker(1)
+    for i in range(40):  # it is there for two frames, and gone long before the scene changes
+        tracker.due(frame(i))
+        detections = tracker.update(frame(i), [found(100, 80)] if i < 2 else [])
+        learn(tracker, frame(i), detections, [mask(100, 80) if i < 2 else wall()] * len(detections))
+    numbers = []
+    for i in range(40, 43):
+        tracker.due(frame(i, scene=1))
+        (face,) = tracker.update(frame(i, scene=1), [found(100, 80)])
+        learn(tracker, frame(i, scene=1), [face], [mask(100, 80)])
+        numbers.append(face.track)
+    assert len(set(numbers)) == 1
+
+
 def test_a_face_that_returns_within_a_second_keeps_its_number() -> None:
     tracker = Tracker(1)
     (first,) = tracker.update(frame(0), [found(100, 80)])
