@@ -38,7 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereg.commands.bench import example
-from facereg.plugins.pspnet.crops import crop_matrix
+from facereg.plugins.pspnet.crops import LIFT, crop_matrix
+from facereg.plugins.pspnet.framing import HIGHEST
 from facereg.processor import Processor
 from facereg.registry import Registry
 from facereg.settings import Settings
@@ -150,7 +151,7 @@ class Motion:
 
 
 def shown(result: FrameResult, scale: float) -> Labels:
-    """Tell what a frame's crops show, (H, W), 1 there.
+    """Tell what a frame's crops show, (H, W), 1 there, however high they are.
 
     Args:
         scale: side of the crop over the mean side of the face's box.
@@ -158,9 +159,16 @@ def shown(result: FrameResult, scale: float) -> Labels:
     size = (result.frame.width, result.frame.height)
     area = np.zeros(size[::-1], np.uint8)
     for face in result.faces:
-        matrix = crop_matrix(face.detection, WITHIN * scale, SIDE)
-        crop = np.ones((SIDE, SIDE), np.uint8)
-        area |= cv2.warpAffine(crop, matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+        low, high = (
+            cv2.warpAffine(
+                np.ones((SIDE, SIDE), np.uint8),
+                crop_matrix(face.detection, WITHIN * scale, SIDE, lift),
+                size,
+                flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+            )
+            for lift in (LIFT, HIGHEST)
+        )
+        area |= low & high
     return area
 
 

@@ -58,23 +58,37 @@ def roll(landmarks: NDArray[np.float32]) -> float:
     return math.atan2(level[1], level[0])
 
 
-def crop_matrix(detection: Detection, scale: float, size: int) -> Matrix:
+def crop_matrix(detection: Detection, scale: float, size: int, lift: float = LIFT) -> Matrix:
     """Map frame pixels to the pixels of a face's crop, (2, 3), by pixel centres.
 
     Args:
         scale: side of the crop over the mean of the box's sides.
         size: side of the crop in its own pixels.
+        lift: its centre above the box's, in sides of the box.
     """
-    box = detection.box
-    face = max(2.0, (box.width + box.height) / 2)
-    angle = 0.0 if detection.landmarks is None else roll(detection.landmarks)
+    box, face, angle = detection.box, _side(detection), _lean(detection)
     cos, sin = math.cos(angle), math.sin(angle)
-    x = (box.x0 + box.x1 - 1) / 2 + LIFT * face * sin
-    y = (box.y0 + box.y1 - 1) / 2 - LIFT * face * cos
+    x = (box.x0 + box.x1 - 1) / 2 + lift * face * sin
+    y = (box.y0 + box.y1 - 1) / 2 - lift * face * cos
     zoom = size / (scale * face)
     turn = zoom * np.array([[cos, sin], [-sin, cos]])
     shift = (size - 1) / 2 - turn @ np.array([x, y])
     return np.hstack([turn, shift[:, None]])
+
+
+def lift_to_edge(detection: Detection, scale: float) -> float:
+    """Tell the lift of a crop whose upper edge is the frame's: higher, there is nothing to see."""
+    middle = (detection.box.y0 + detection.box.y1) / 2
+    upright = max(0.1, math.cos(_lean(detection)))
+    return middle / (_side(detection) * upright) - scale / 2
+
+
+def _side(detection: Detection) -> float:
+    return max(2.0, (detection.box.width + detection.box.height) / 2)
+
+
+def _lean(detection: Detection) -> float:
+    return 0.0 if detection.landmarks is None else roll(detection.landmarks)
 
 
 def cut(image: Image, matrix: Matrix, size: int) -> Image:

@@ -14,7 +14,6 @@ from .crops import (
     Matrix,
     brighten,
     close_holes,
-    crop_matrix,
     cut,
     decide,
     fit,
@@ -23,6 +22,7 @@ from .crops import (
     paste,
 )
 from .engines import Compute, Logits, build_engine
+from .framing import Framing
 from .smoothing import Motion, Smoother
 from .tta import closer, merge
 
@@ -47,7 +47,7 @@ class TrainedModel:
         self.tta = "auto"
         self._model = model
         self._size = size or int(model.card["input_size"])
-        self._scale = scale or float(model.card["crop_scale"])
+        self._framing = Framing(scale or float(model.card["crop_scale"]), self._size)
         self._workers = Workers(compute.threads)
         self._engine = build_engine(model, self._size, compute, self._workers)
 
@@ -61,15 +61,20 @@ class TrainedModel:
 
     def segment(self, frame: Frame, detections: Sequence[Detection]) -> list[RegionMasks]:
         """Parse every face of a frame."""
-        matrices = [crop_matrix(d, self._scale, self._size) for d in detections]
+        matrices = [self._framing.matrix(detection) for detection in detections]
         tracks, shape = [d.track for d in detections], (frame.height, frame.width)
         crops = self._workers.map(lambda matrix: cut(frame.image, matrix, self._size), matrices)
         looks = self._workers.start(self._look, tracks, crops)
         logits = list(self._engine.logits(np.stack(self._workers.map(brighten, crops))))
+        for i, detection in enumerate(detections):
+            if (higher := self._framing.higher(detection, logits[i])) is not None:
+                matrices[i], crops[i] = higher, cut(frame.image, higher, self._size)
+                logits[i] = self._engine.logits(brighten(crops[i])[None])[0]
         if self._looks_twice(tracks):
             logits = self._refined(logits, frame.image, matrices)
         motions = [look.result() for look in looks]
         steady = self._workers.map(self._steadied, tracks, crops, motions, logits)
+        self._workers.map(self._framing.learn, tracks, steady)
         pasted = self._workers.map(
             lambda logits, matrix: paste(close_holes(logits), matrix, self._size, shape),
             steady,
@@ -106,17 +111,20 @@ class TrainedModel:
 
     def forget(self, track: int) -> None:
         """Drop what is kept of a track."""
+        self._framing.forget(track)
         if self.smoother is not None:
             self.smoother.forget(track)
 
     def state(self) -> dict[str, Any]:
         """Tell what is kept of every track."""
-        return {} if self.smoother is None else self.smoother.state()
+        steady = {} if self.smoother is None else self.smoother.state()
+        return {"framing": self._framing.state(), "smoother": steady}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what `state` told."""
+        self._framing.restore(state["framing"])
         if self.smoother is not None:
-            self.smoother.restore(state)
+            self.smoother.restore(state["smoother"])
 
     def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels:
         """Parse an image that is a crop already, to a label map of that height and width."""
