@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import glob
+import logging
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from .container import exact_rate
 
 if TYPE_CHECKING:
     import PIL.Image
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # A text, as a list of literals would be a column of them.
 IMAGE_SUFFIXES = frozenset(
@@ -42,7 +47,14 @@ class ImagesSource(Source):
 
     name = "images"
 
-    def __init__(self, spec: str, *, fps: float | None = None, start: float = 0.0) -> None:
+    def __init__(
+        self,
+        spec: str,
+        *,
+        fps: float | None = None,
+        start: float = 0.0,
+        damaged: Literal["stop", "skip"] = "stop",
+    ) -> None:
         """List the pictures and read their headers.
 
         Args:
@@ -51,6 +63,7 @@ class ImagesSource(Source):
                 followed from one to the next. Without it they are separate pictures, and those
                 of a video made of them are shown for 1/25 s each.
             start: seconds to skip; the pictures that follow keep their own index and time.
+            damaged: whether a picture that cannot be read ends the run or is told and left out.
 
         Raises:
             SourceError: nothing is there, or a file is not a picture.
@@ -63,8 +76,12 @@ class ImagesSource(Source):
         self._spec = spec
         self._start = start
         self._rate = exact_rate(fps or STILLS_RATE)
-        self._paths = _find(spec)
-        sizes = [_size(path) for path in self._paths]
+        self._skips = damaged == "skip"
+        found = {path: self._attempt(_size, path) for path in _find(spec)}
+        known = {path: size for path, size in found.items() if size is not None}
+        if not known:
+            raise SourceError(f"{spec}: none of its pictures can be read")
+        self._paths, sizes = list(known), list(known.values())
         odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
         self.info = SourceInfo(
             name=self._paths[0].name if len(self._paths) == 1 else Path(spec).resolve().name,
@@ -101,7 +118,20 @@ class ImagesSource(Source):
             )
         for index in range(first, len(self._paths)):
             path = self._paths[index]
-            yield Frame(_read(path), index, float(index / self._rate), path.name)
+            image = self._attempt(_read, path)
+            if image is not None:
+                yield Frame(image, index, float(index / self._rate), path.name)
+
+    def _attempt(self, read: Callable[[Path], T], path: Path) -> T | None:
+        """Read something of a picture; None where that fails and is to be passed over."""
+        try:
+            return read(path)
+        except SourceError as e:
+            if not self._skips:
+                cure = f"; images:{self._spec},damaged=skip goes on without it"
+                raise SourceError(f"{e}{'' if path == Path(self._spec) else cure}") from e
+            log.warning("%s; left out", e)
+            return None
 
 
 def folders(spec: str) -> set[Path]:

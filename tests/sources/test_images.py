@@ -227,6 +227,23 @@ def test_cut_off_picture_is_not_half_grey(tmp_path: Path, suffix: str) -> None:
         next(frames)
 
 
+def test_damaged_pictures_can_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in "abcd":
+        write(tmp_path / f"{name}.png", clips.astronaut())
+    (tmp_path / "a.png").write_text("Dear diary")
+    (tmp_path / "c.png").write_bytes((tmp_path / "b.png").read_bytes()[:20_000])
+    with pytest.raises(SourceError, match=rf"a\.png: .*; images:{tmp_path},damaged=skip goes on"):
+        ImagesSource(str(tmp_path))
+    source = ImagesSource(str(tmp_path), damaged="skip")
+    assert source.info.frame_count == 3, "the third turns out to be damaged when it is read"
+    assert [(f.index, f.name) for f in source.frames()] == [(0, "b.png"), (2, "d.png")]
+    assert [m.partition(":")[0][-5:] for m in caplog.messages] == ["a.png", "c.png"]
+    for name in "bd":
+        (tmp_path / f"{name}.png").unlink()
+    with pytest.raises(SourceError, match=r"a\.png: is not a picture that can be read$"):
+        ImagesSource(str(tmp_path / "a.png"))
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").touch()
     with pytest.raises(SourceError, match=r"no picture in this folder .*: facereg batch"):
