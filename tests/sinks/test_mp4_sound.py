@@ -158,6 +158,21 @@ def test_a_delayed_start_stays_in_step(
     assert_in_step(tmp_path / "out.mp4")
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+@pytest.mark.parametrize(
+    ("length", "end", "told"), [(LENGTH + 2, 99.0, True), (LENGTH + 2, 1.0, False),
+                                (LENGTH + 0.2, 99.0, False)],
+)  # fmt: skip
+def test_sound_that_goes_on_after_the_pictures_is_told(
+    ending: str, length: float, end: float, told: bool, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    clip = clapper(tmp_path / f"clip{ending}", "aac", audio_length=length)
+    record(clip, tmp_path / "out.mp4", duration=end)
+    expected = [f"clip{ending}: its sound goes on for 2.0 s after its last picture, and is cut off"]
+    assert [m.rpartition(" there")[0] for m in caplog.messages] == expected * told
+
+
 def test_two_tracks_are_both_kept_in_step(tmp_path: Path):
     clip = clapper(tmp_path / "clip.mkv", "libvorbis", "ac3")
     record(clip, tmp_path / "out.mp4", start=0.4)

@@ -61,6 +61,8 @@ def finish(part: Path, recorded: Recorded, out: Path) -> dict[str, object]:
     """
     sound = _sound(recorded)
     soundtrack.mux(part, sound, out)
+    if sound is not None:
+        soundtrack.warn_of_rest(sound)
     return _verify(out, recorded, sound)
 
 

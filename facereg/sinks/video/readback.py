@@ -54,20 +54,24 @@ class Stream:
         return self.end - self.start
 
 
-def read(path: Path, *, headers_only: bool = False) -> list[Stream]:
+def read(path: Path, *, headers_only: bool = False, since: Fraction | None = None) -> list[Stream]:
     """List the streams of a file: its picture first, then its sound tracks.
 
     Args:
         path: the file.
         headers_only: read no packets.
+        since: read from about here on, in seconds of the file's own clock.
 
     Raises:
         SinkError: it cannot be read.
     """
+    seek = (
+        () if since is None else ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{since:f}")
+    )
     limit = ("-t", "0") if headers_only else ()
     streams: dict[int, Stream] = {}
     for line in ffmpeg.lines(
-        "-copyts", "-i", path, "-map", "0:V:0?", "-map", "0:a?", *limit, *COPY
+        "-copyts", *seek, "-i", path, "-map", "0:V:0?", "-map", "0:a?", *limit, *COPY
     ):
         if line.startswith("#"):
             _header(streams, line[1:])

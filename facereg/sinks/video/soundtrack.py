@@ -25,6 +25,10 @@ BITRATE = "192k"
 RUN_UP = 5
 
 
+#: Seconds of sound after the last picture that are worth a word.
+REST = 0.5
+
+
 @dataclass(frozen=True)
 class Sound:
     """The sound tracks of a source and the part of them that was recorded.
@@ -101,6 +105,20 @@ def recorded(sound: Sound) -> tuple[str, ...]:
         for codec, track in zip(sound.kept, tracks, strict=True)
         if track.packets and track.start < sound.start + sound.duration and track.end > sound.start
     )
+
+
+def warn_of_rest(sound: Sound) -> None:
+    """Tell where the sound goes on after the source's last picture: a recording ends with that."""
+    end = sound.start + sound.duration
+    since = end - RUN_UP if end > RUN_UP else None
+    streams = [s for s in readback.read(sound.media, since=since) if s.packets]
+    pictures = max((s.end for s in streams if s.kind == "video"), default=end)
+    rest = max((s.end for s in streams if s.kind == "audio"), default=end) - end
+    if rest > REST and pictures < end + REST / 2:
+        log.warning(
+            "%s: its sound goes on for %.1f s after its last picture, and is cut off there",
+            *(sound.media.name, rest),
+        )
 
 
 def _seconds(value: Fraction) -> str:
