@@ -99,6 +99,18 @@ def alone_in(these: Boxes, those: Boxes, within: int) -> Boxes:
     return left
 
 
+def overlap(these: Boxes, those: Boxes) -> float:
+    """Average the intersection over union of boxes with the nearest of the same frame."""
+    nearest = [
+        max(box.iou(other) for other in others)
+        for boxes, others in zip(these, those, strict=True)
+        for box in boxes
+        if others
+    ]
+    same = [iou for iou in nearest if iou > SAME]
+    return sum(same) / max(1, len(same))
+
+
 def pictures(registry: Registry, clip: str, boxes: Boxes) -> list[Image]:
     """Cut boxes out of a clip, with as much around each, and with its frame's number."""
     cut = []
@@ -153,6 +165,7 @@ def measure(clip: str, args: argparse.Namespace) -> dict[str, Any]:
             "kept": round(1 - sum(map(len, missed)) / max(1, of_all), 5),
             "false": round(false / max(1, faces), 5),
             "false_face_frames": false,
+            "iou": round(overlap(alone, boxes), 4),
             "ids": len(ids),
         }
     if args.sheet:
@@ -164,13 +177,13 @@ def measure(clip: str, args: argparse.Namespace) -> dict[str, Any]:
 def show(found: dict[str, Any]) -> None:
     """Print the table of a clip."""
     print(f"{found['clip']}: {found['frames']} frames")
-    names = ("faces", "with face", "detections", "kept", "false", "ids")
+    names = ("faces", "with face", "detections", "kept", "false", "ids", "iou")
     print(f"  {'':<10}" + "".join(f"{name:>12}" for name in names))
     for name, run in found["runs"].items():
         cells = [f"{run[key]:>12}" for key in ("face_frames", "frames_with_a_face", "detections")]
         if "kept" in run:
             cells += [f"{100 * run[key]:>11.2f}%" for key in ("kept", "false")]
-            cells.append(f"{run['ids']:>12}")
+            cells.append(f"{run['ids']:>12}{run['iou']:>12.3f}")
         print(f"  {name:<10}{''.join(cells)}")
 
 

@@ -25,6 +25,8 @@ DOUBTS = 4
 #: Share of its side by which a face must move before its box does, so that a still face's crop is
 #: the same from frame to frame.
 REST = 0.012
+#: Share by which a mask may grow or shrink, as by an open mouth or a turn, before its box does.
+BREATH = 0.02
 
 
 class OneEuro:
@@ -35,7 +37,7 @@ class OneEuro:
     """
 
     cutoff = 1.0  # Hz, at rest
-    gain = 6.0  # Hz more for each side a second
+    gain = 12.0  # Hz more for each side a second
     slope_cutoff = 1.0  # Hz, of the speed itself
 
     def __init__(self) -> None:
@@ -113,16 +115,18 @@ class Track:
         )
 
     def advance(self, time: float) -> None:
-        """Move the face's box as its mask moved since the detector saw it."""
+        """Move the face's box as its mask moved and grew since the detector saw it."""
         if self.reference is None or self.anchor is None:
             return
         start, origin = self.reference
-        dx, dy = self.anchor.x - origin.x, self.anchor.y - origin.y
+        growth = self.anchor.size / origin.size - 1
+        zoom = 1 + math.copysign(max(0.0, abs(growth) - BREATH), growth)
+        was, now = (np.array([a.x, a.y], np.float32) for a in (origin, self.anchor))
+        x0, y0, x1, y1 = (float(v) for v in np.tile(now, 2) + (start.box - np.tile(was, 2)) * zoom)
+        box = Box(round(x0), round(y0), round(x1), round(y1))
         marks = start.landmarks
         if marks is not None:
-            marks = marks + np.array([dx, dy], np.float32)
-        x0, y0, x1, y1 = start.box
-        box = Box(round(x0 + dx), round(y0 + dy), round(x1 + dx), round(y1 + dy))
+            marks = np.asarray(now + (marks - was) * zoom, np.float32)
         self.place(Detection(box, start.score, marks), time)
 
     def believes(self, anchor: Anchor | None, time: float) -> bool:

@@ -86,6 +86,22 @@ def test_between_detections_the_box_follows_the_mask() -> None:
     assert detections[0].box.x0 > 85
 
 
+@pytest.mark.parametrize("growth", [2.0, 0.0, -2.0])
+def test_between_detections_the_box_grows_and_shrinks_with_the_mask(growth: float) -> None:
+    tracker = Tracker(20)
+    for i in range(13):
+        side = round(70 + growth * i)
+        corner = 120 - side / 2
+        if tracker.due(frame(i)):
+            detections = tracker.update(frame(i), [found(corner, corner, side)])
+        else:
+            detections = tracker.predict(frame(i))
+        learn(tracker, frame(i), detections, [mask(corner, corner, side)])
+    box = detections[0].box
+    assert abs((box.x0 + box.x1) / 2 - 120) <= 2
+    assert box.width == pytest.approx(70 + growth * 12, abs=8 if growth else 0)
+
+
 def test_ids_are_stable_when_detections_come_in_another_order() -> None:
     tracker = Tracker(1)
     first = tracker.update(frame(0), [found(20, 80), found(200, 80)])
