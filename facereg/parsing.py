@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 #: Seconds for one frame from which on a detector is said to be slow, once a run.
 SLOW = 5.0
 
-
 #: Frames passed over that are told one by one.
 TOLD = 5
 

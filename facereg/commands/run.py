@@ -236,10 +236,9 @@ def process(
     Raises:
         FaceregError: something cannot be found, opened or read.
     """
-    registry = Registry(plugins)
+    chosen, registry = Settings(**settings), Registry(plugins)
     finder = registry.build("detector", detector)
     parser = _segmenter(registry, segmenter, smooth)
-    chosen = Settings(**settings)
     opened = registry.open_source(str(source), start=start)
     return Processor(opened, finder, parser, (), chosen).results()
 

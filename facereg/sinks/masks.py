@@ -157,8 +157,8 @@ class MasksSink(Sink):
             if self.cache is not None:
                 self.cache.settle(self._safe())  # a chunk that is not full is made again
             self._append(lines)
-            failed = self.status is not None and bool(self.status().get("failed"))
-            done = {**self._manifest, "frames": self._count, "complete": not failed}
+            complete = not target.run_failed(self)
+            done = {**self._manifest, "frames": self._count, "complete": complete}
             replace(self.path / MANIFEST, _json(done))
             target.discard(*self.path.glob(".*.mkv.old"))
         finally:

@@ -41,13 +41,17 @@ def check_parent(path: Path) -> None:
         raise SinkError(f"{path}: the folder {folder} {problem}")
 
 
+def run_failed(sink: Sink) -> bool:
+    """Tell, when a sink is closed, whether an error ended its run."""
+    return sink.status is not None and bool(sink.status().get("failed"))
+
+
 def in_vain(sink: Sink) -> bool:
     """Tell, when a sink is closed, whether an error ended its run before the first frame.
 
     Then nothing is to be left of it: whoever corrects the error finds everything as it was.
     """
-    status = {} if sink.status is None else sink.status()
-    return bool(status.get("failed")) and not status.get("frames")
+    return run_failed(sink) and sink.status is not None and not sink.status().get("frames")
 
 
 def temporary(path: Path) -> Path:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import SourceError
+from ..sinks.video.grid import Grid
 
 log = logging.getLogger(__name__)
 
@@ -75,23 +76,20 @@ class Container:
         if len(self.gaps) < 3:
             return fps
         short, middle, long = statistics.quantiles(self.gaps, n=4)
-        likely = fps is not None and 0.9 / long <= fps <= 1.1 / short
-        if fps is not None and likely and (self.steady or self._lost_at(fps) <= LOSSES):
-            return fps
-        usual = [rate for rate in USUAL_RATES if rate >= 0.97 / middle]  # a clock of 1 ms rounds
-        whole = (rate for rate in usual if self._lost_at(rate) <= LOSSES)
-        return Fraction(next(whole, USUAL_RATES[-1]))
+        rates = [Fraction(r) for r in USUAL_RATES if r >= 0.97 / middle]  # a clock of 1 ms rounds
+        if fps is not None and 0.9 / long <= fps <= 1.1 / short:
+            if self.steady:
+                return fps
+            rates.insert(0, fps)
+        whole = (rate for rate in rates if self._lost_at(rate) <= LOSSES)
+        return next(whole, Fraction(USUAL_RATES[-1]))
 
-    def _lost_at(self, rate: Fraction | int) -> float:
-        """Tell the share of frames that would find their slot taken in a recording of a rate."""
-        free = lost = 0.0
+    def _lost_at(self, rate: Fraction) -> float:
+        """Tell the share of frames that a recording of a rate would leave out."""
+        grid = Grid(rate)
         for time in self.times:
-            slot = (time - self.times[0]) * float(rate)
-            if slot < free - 0.6:  # as sinks/video/grid.py has it
-                lost += 1
-            else:
-                free = max(free, round(slot)) + 1
-        return lost / len(self.times)
+            grid.place(time)
+        return grid.skipped / len(self.times)
 
     def count(self, claimed: int, fps: Fraction | None) -> int | None:
         """Say how many frames there will be; None where that would be a wild guess."""

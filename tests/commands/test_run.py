@@ -297,11 +297,7 @@ def test_a_signal_finishes_every_file(sound_clip: Path, tmp_path: Path, number: 
     clips.write_clip(clip, clips.still(400), audio="aac")
     out, masks = tmp_path / "out.mp4", tmp_path / "m"
     command = [sys.executable, "-m", "facereg", "run", str(clip), "-o", str(out), "-m", str(masks)]
-    process = subprocess.Popen(
-        [*command, "--quiet"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = subprocess.Popen([*command, "--quiet"], stderr=subprocess.PIPE, text=True)
     lines = masks / "frames.jsonl"
     while not (lines.exists() and lines.read_text().count("\n") > 20):
         assert process.poll() is None, process.stderr and process.stderr.read()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facereg.sinks.mp4 import Mp4Sink
-from facereg.sinks.video import soundtrack
+from facereg.sinks.video import readback
 from facereg.sources.file import FileSource
 from facereg.types import FrameResult
 from tests import clips
@@ -124,7 +124,7 @@ def test_sound_stays_in_step_from_every_container(tmp_path: Path, ending: str, s
 def test_a_part_far_into_a_file_is_sought_and_in_step(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(soundtrack, "RUN_UP", 0.5)  # as if the clip were an hour long
+    monkeypatch.setattr(readback, "RUN_UP", 0.5)  # as if the clip were an hour long
     clip = clapper(tmp_path / f"clip.{ending}", CONTAINERS[ending])
     record(clip, tmp_path / "out.mp4", start=1.4)
     assert_in_step(tmp_path / "out.mp4")

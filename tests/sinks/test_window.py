@@ -30,6 +30,7 @@ from tests.sinks import two_people, xvfb
 from tests.sinks.two_people import looks_like
 
 DOCS = Path(__file__).parents[2] / "docs/live.md"
+WHITE = FrameResult(Frame(np.full((480, 640, 3), 255, np.uint8)))
 LIVE = SourceInfo("people", 640, 480, Fraction(25), live=True)
 FILE = replace(LIVE, live=False)
 RESULT = two_people.result()
@@ -226,16 +227,15 @@ def test_pausing_a_live_source_freezes_the_picture_and_goes_on_recording(
     sink.write(at(0, start))
     sink.press("r")
     sink.press("p")
-    white = FrameResult(Frame(np.full((480, 640, 3), 255, np.uint8)))
     for i in range(1, 20):
-        sink.write(at(i, start + i / 25, white))
+        sink.write(at(i, start + i / 25, WHITE))
     assert np.array_equal(shown[-1][0], RESULT.frame.image)
     assert "paused" in shown[-1][1] or "recording" in shown[-1][1]
     sink.press("r")
     (saved,) = tmp_path.glob("facereg-*.mp4")
     assert clips.decoded(saved)[15].min() > 240
     sink.press("p")
-    sink.write(at(20, start + 20 / 25, white))
+    sink.write(at(20, start + 20 / 25, WHITE))
     assert shown[-1][0].min() == 255
 
 
@@ -246,9 +246,8 @@ def test_a_recording_that_is_started_in_a_pause_begins_with_the_present(
     start = time.monotonic()
     sink.write(at(0, start))
     sink.press("p")
-    white = FrameResult(Frame(np.full((480, 640, 3), 255, np.uint8)))
     for i in range(1, 60):
-        sink.write(at(i, start + i / 25, white))
+        sink.write(at(i, start + i / 25, WHITE))
         if i == 50:
             sink.press("r")
     sink.press("r")

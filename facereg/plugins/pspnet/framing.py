@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...regions import IDS
 from ...types import Detection
 from .crops import LIFT, Matrix, crop_matrix, lift_to_edge
-
-Logits = NDArray[np.float32]
+from .engines import Logits
 
 #: Most that a crop's centre is put above its box's, as `LIFT`: higher, it would lose the neck.
 HIGHEST = 0.2

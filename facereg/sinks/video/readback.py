@@ -14,6 +14,9 @@ from . import ffmpeg
 #: Copy every packet as it is, in the file's own time, and print one line about each.
 COPY = ("-c", "copy", "-f", "framecrc", "-")
 
+#: Seconds to start reading before what is wanted: seeking lands roughly in some containers.
+RUN_UP = 5
+
 #: How ffmpeg writes that a packet has no time, and that an edit list hides it.
 NO_TIME, DISCARD = -(2**63), 4
 
@@ -54,30 +57,34 @@ class Stream:
         return self.end - self.start
 
 
-def read(path: Path, *, headers_only: bool = False, since: Fraction | None = None) -> list[Stream]:
+def read(path: Path, *, headers_only: bool = False, since: Fraction = Fraction(0)) -> list[Stream]:
     """List the streams of a file: its picture first, then its sound tracks.
 
     Args:
         path: the file.
         headers_only: read no packets.
-        since: read from about here on, in seconds of the file's own clock.
+        since: read from somewhat before here, in seconds of the file's own clock.
 
     Raises:
         SinkError: it cannot be read.
     """
-    seek = (
-        () if since is None else ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{since:f}")
-    )
     limit = ("-t", "0") if headers_only else ()
     streams: dict[int, Stream] = {}
     for line in ffmpeg.lines(
-        "-copyts", *seek, "-i", path, "-map", "0:V:0?", "-map", "0:a?", *limit, *COPY
+        "-copyts", *seek(since), "-i", path, "-map", "0:V:0?", "-map", "0:a?", *limit, *COPY
     ):
         if line.startswith("#"):
             _header(streams, line[1:])
         elif not headers_only:
             _count(streams, line)
     return [streams[i] for i in sorted(streams)]
+
+
+def seek(time: Fraction) -> tuple[str, ...]:
+    """Write, before ``-i``, that a file is read from somewhat before a time of its own clock."""
+    if time <= RUN_UP:
+        return ()
+    return ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{float(time - RUN_UP):.6f}")
 
 
 def first_picture(path: Path) -> Fraction:

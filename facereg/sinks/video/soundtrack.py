@@ -21,10 +21,6 @@ COPIED = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", 
 #: Bits a second of sound that is encoded again.
 BITRATE = "192k"
 
-#: Seconds to start reading before sound is wanted: seeking lands roughly in some containers.
-RUN_UP = 5
-
-
 #: Seconds of sound after the last picture that are worth a word.
 REST = 0.5
 
@@ -78,10 +74,7 @@ def mux(picture: Path, sound: Sound | None, out: Path) -> None:
 
 def _input(sound: Sound) -> list[str | Path]:
     """Read the sound with the recording's first picture at 0."""
-    seek: list[str | Path] = []
-    if sound.start > RUN_UP:
-        seek = ["-seek_timestamp", "1", "-noaccurate_seek", "-ss", _seconds(sound.start - RUN_UP)]
-    return [*seek, "-itsoffset", _seconds(-sound.start), "-i", sound.media]
+    return [*readback.seek(sound.start), "-itsoffset", _seconds(-sound.start), "-i", sound.media]
 
 
 def _track(number: int, sound: Sound, copied: bool) -> list[str]:
@@ -110,8 +103,7 @@ def recorded(sound: Sound) -> tuple[str, ...]:
 def warn_of_rest(sound: Sound) -> None:
     """Tell where the sound goes on after the source's last picture: a recording ends with that."""
     end = sound.start + sound.duration
-    since = end - RUN_UP if end > RUN_UP else None
-    streams = [s for s in readback.read(sound.media, since=since) if s.packets]
+    streams = [s for s in readback.read(sound.media, since=end) if s.packets]
     pictures = max((s.end for s in streams if s.kind == "video"), default=end)
     rest = max((s.end for s in streams if s.kind == "audio"), default=end) - end
     if rest > REST and pictures < end + REST / 2:
