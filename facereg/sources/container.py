@@ -76,13 +76,14 @@ class Container:
         if len(self.gaps) < 3:
             return fps
         short, middle, long = statistics.quantiles(self.gaps, n=4)
-        rates = [Fraction(r) for r in USUAL_RATES if r >= 0.97 / middle]  # a clock of 1 ms rounds
+        usual = (r for r in USUAL_RATES if r >= 0.97 / middle)  # a clock of 1 ms rounds
+        rates = [Fraction(r) for r in usual] or [Fraction(USUAL_RATES[-1])]
         if fps is not None and 0.9 / long <= fps <= 1.1 / short:
             if self.steady:
                 return fps
             rates.insert(0, fps)
         whole = (rate for rate in rates if self._lost_at(rate) <= LOSSES)
-        return next(whole, Fraction(USUAL_RATES[-1]))
+        return next(whole, rates[0])  # a faster one would not save frames that are a moment apart
 
     def _lost_at(self, rate: Fraction) -> float:
         """Tell the share of frames that a recording of a rate would leave out."""

@@ -9,6 +9,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from facereg.errors import SinkError
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sinks.video import readback
 from facereg.sources.file import FileSource
@@ -171,6 +172,23 @@ def test_sound_that_goes_on_after_the_pictures_is_told(
     record(clip, tmp_path / "out.mp4", duration=end)
     expected = [f"clip{ending}: its sound goes on for 2.0 s after its last picture, and is cut off"]
     assert [m.rpartition(" there")[0] for m in caplog.messages] == expected * told
+
+
+def test_an_end_that_cannot_be_read_costs_no_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = clapper(tmp_path / "clip.mp4", "aac")
+    read = readback.read
+
+    def fail_at_the_end(path: Path, **options: object) -> list[readback.Stream]:
+        if "since" in options:
+            raise SinkError("no such place")
+        return read(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(readback, "read", fail_at_the_end)
+    record(clip, tmp_path / "out.mp4")
+    assert_in_step(tmp_path / "out.mp4")
+    assert "clip.mp4: its end cannot be read: no such place" in caplog.text
 
 
 def test_two_tracks_are_both_kept_in_step(tmp_path: Path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facereg.errors import SourceError, UsageError
-from facereg.sources.container import exact_rate
+from facereg.sources.container import Container, exact_rate
 from facereg.sources.file import FileSource
 from facereg.types import Frame
 from tests import clips
@@ -194,6 +194,12 @@ def test_frames_without_a_time_follow_at_the_rate(
     clip = clips.write_clip(tmp_path / name, clips.numbered(20), args=args)
     assert FileSource(str(clip)).info.frame_count == 20
     assert seconds(read(clip)) == pytest.approx([i / 25 for i in range(20)], abs=1e-9)
+
+
+def test_frames_that_are_a_moment_apart_do_not_make_a_fast_recording() -> None:
+    pairs = tuple(i * 0.04 + j * 0.001 for i in range(60) for j in range(1 + (i % 10 == 0)))
+    container = Container("", times=pairs, shown=len(pairs), hidden=0, whole=True)
+    assert container.rate(25.0) == 25
 
 
 def test_joined_recordings_do_not_go_back_in_time(tmp_path: Path) -> None:

@@ -103,7 +103,11 @@ def recorded(sound: Sound) -> tuple[str, ...]:
 def warn_of_rest(sound: Sound) -> None:
     """Tell where the sound goes on after the source's last picture: a recording ends with that."""
     end = sound.start + sound.duration
-    streams = [s for s in readback.read(sound.media, since=end) if s.packets]
+    try:
+        streams = [s for s in readback.read(sound.media, since=end) if s.packets]
+    except SinkError as e:  # the recording is good even so
+        log.warning("%s: its end cannot be read: %s", sound.media, e)
+        return
     pictures = max((s.end for s in streams if s.kind == "video"), default=end)
     rest = max((s.end for s in streams if s.kind == "audio"), default=end) - end
     if rest > REST and pictures < end + REST / 2:
