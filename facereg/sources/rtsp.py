@@ -69,6 +69,8 @@ class RtspSource(Source):
         self._capture: Any = None
         asked = time.monotonic()
         first = self._connect()
+        if first is None and transport == "udp" and time.monotonic() - asked < 0.9 * timeout:
+            first = self._connect()  # what tells of the pictures, or begins them, was lost
         if first is None:
             self.close()
             why = why_closed(spec, timeout, time.monotonic() - asked)

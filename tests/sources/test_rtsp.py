@@ -113,6 +113,25 @@ def test_urls_of_streams_are_meant(spec: str, meant: bool) -> None:
 
 
 @gstreamer
+def test_a_beginning_that_udp_loses_is_asked_for_again(
+    server: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, calls = RtspSource._connect, []
+
+    def lossy(self: RtspSource) -> Any:
+        calls.append(self._transport)
+        return connect(self) if len(calls) != 1 else None
+
+    monkeypatch.setattr(RtspSource, "_connect", lossy)
+    RtspSource(server.url(), transport="udp").close()
+    assert calls == ["udp", "udp"]
+    calls.clear()
+    with pytest.raises(SourceError, match="no video that can be read"):
+        RtspSource(server.url(), transport="tcp")
+    assert calls == ["tcp"]
+
+
+@gstreamer
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_plays_a_stream(server: RtspServer, picture: Image, transport: Any) -> None:
     before = time.monotonic()
