@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import facereg
-from facereg.commands.bench import example
-from facereg.drawing import view
-from facereg.registry import Registry
+from facereg.models import example
+from facereg.registry.registry import Registry
 from facereg.types import FrameResult
+from facereg.views import view
 
 
 def rate(count: int, work: Callable[[], object]) -> float:

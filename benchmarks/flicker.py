@@ -37,15 +37,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facereg.commands.bench import example
+from facereg.models import example, find_model
+from facereg.pipeline.processor import Processor
+from facereg.pipeline.settings import Settings
 from facereg.plugins.pspnet.crops import LIFT, crop_matrix
 from facereg.plugins.pspnet.framing import HIGHEST
-from facereg.processor import Processor
-from facereg.registry import Registry
-from facereg.settings import Settings
-from facereg.training.scores import Confusion
+from facereg.registry.registry import Registry
+from facereg.training.metrics import Confusion
 from facereg.types import Face, FrameResult, Labels
-from facereg.weights import find_model
 
 Flow = NDArray[np.float32]
 

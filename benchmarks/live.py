@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facereg.api import EndRun
-from facereg.processor import Processor
-from facereg.registry import Registry
-from facereg.settings import Settings
+from facereg.components import EndRun
+from facereg.pipeline.processor import Processor
+from facereg.pipeline.settings import Settings
+from facereg.registry.registry import Registry
 from facereg.sinks.window import WindowSink
 from facereg.types import FrameResult, Image
 from tests import clips

@@ -18,7 +18,7 @@ import numpy as np
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.training.dataset import FaceDataset
 from facereg.training.evaluate import Predict
-from facereg.training.scores import Confusion
+from facereg.training.metrics import Confusion
 from facereg.types import Image
 
 LIGHTS = (1.0, 0.5, 0.3, 0.2, 0.12)

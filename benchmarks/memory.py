@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facereg.api import Sink, Source
-from facereg.commands.bench import example
-from facereg.processor import Processor
-from facereg.registry import Registry
+from facereg.components import Sink, Source
+from facereg.models import example
+from facereg.pipeline.processor import Processor
+from facereg.registry.registry import Registry
 from facereg.types import Frame, FrameResult
 
 #: The frame from which on memory must be flat, how often it is looked at, and the MB that it may

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereg.regions import CLASSES, GROUPS
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 from facereg.training.dataset import FaceDataset
 from facereg.training.evaluate import Predict
-from facereg.training.scores import Confusion
+from facereg.training.metrics import Confusion
 
 #: What both networks can say.
 NAMES = (

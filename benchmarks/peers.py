@@ -34,14 +34,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facereg.api import EndRun, Segmenter, Sink
-from facereg.commands.bench import example
-from facereg.drawing import view
+from facereg.components import EndRun, Segmenter, Sink
+from facereg.models import example
+from facereg.pipeline.processor import Processor
+from facereg.pipeline.settings import Settings
 from facereg.plugins.pspnet.crops import crop_matrix, cut
-from facereg.processor import Processor
-from facereg.registry import Registry
-from facereg.settings import Settings
+from facereg.registry.registry import Registry
 from facereg.types import Box, Detection, Frame, FrameResult, RegionMasks
+from facereg.views import view
 
 #: facereg's ids of the peer network's 19 classes; it does not say which brow, eye or ear is whose.
 PEER_IDS = np.array([0, 1, 2, 3, 4, 5, 16, 13, 14, 19, 6, 8, 9, 7, 17, 20, 18, 10, 15], np.uint8)
@@ -145,7 +145,7 @@ class Peers:
         """Run upstream's loop."""
         import torch
 
-        from facereg.plugins.pspnet.foreign import DeepStemPSPNet, gray_input
+        from facereg.plugins.pspnet.upstream import DeepStemPSPNet, gray_input
 
         torch.manual_seed(0)
         network = DeepStemPSPNet((3, 4, 6, 3), 11).eval()

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facereg.models import find_model
 from facereg.plugins.pspnet.crops import fit
 from facereg.training.dataset import FaceDataset
-from facereg.weights import find_model
 
 #: What the emulated processor runs: the file, the crops, and where to write the logits.
 WORKER = """

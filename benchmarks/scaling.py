@@ -31,9 +31,9 @@ import imageio_ffmpeg
 import numpy as np
 import skimage.data
 
-from facereg.commands.bench import example
-from facereg.processor import Processor
-from facereg.registry import Registry
+from facereg.models import example
+from facereg.pipeline.processor import Processor
+from facereg.registry.registry import Registry
 from facereg.types import Image
 
 FACES = (1, 2, 4, 8)

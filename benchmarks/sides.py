@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereg.regions import CLASSES
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 from facereg.training.dataset import FaceDataset
 from facereg.training.evaluate import Predict, predictions
 

@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 
 from benchmarks.live import some_display, swaying
-from facereg.api import EndRun, Sink
-from facereg.processor import Processor
-from facereg.registry import Registry
-from facereg.settings import Settings
+from facereg.components import EndRun, Sink
+from facereg.pipeline.processor import Processor
+from facereg.pipeline.settings import Settings
+from facereg.registry.registry import Registry
 from facereg.types import FrameResult
 from tests.sources.streams import WHY_NOT, RtspServer, python_with_gstreamer, write_h264
 

@@ -29,11 +29,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facereg.api import Detector
-from facereg.commands.bench import example
-from facereg.processor import Processor
-from facereg.registry import Registry
-from facereg.settings import Settings
+from facereg.components import Detector
+from facereg.models import example
+from facereg.pipeline.processor import Processor
+from facereg.pipeline.settings import Settings
+from facereg.registry.registry import Registry
 from facereg.types import Box, Detection, Frame, Image
 
 #: Intersection over union of the same face's boxes, and frames within which it counts as found.

@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facereg.drawing import PALETTE
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.regions import CLASSES, IDS
 from facereg.training.dataset import FaceDataset
 from facereg.training.evaluate import predictions
-from facereg.training.scores import Confusion
+from facereg.training.metrics import Confusion
 from facereg.types import Image, Labels
+from facereg.views import PALETTE
 
 COUNT, COLUMNS, SIDE = 12, 3, 150
 

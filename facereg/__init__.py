@@ -12,16 +12,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ._version import __version__
 
 if TYPE_CHECKING:
-    from .api import Detector as Detector
-    from .api import EndRun as EndRun
-    from .api import Segmenter as Segmenter
-    from .api import Sink as Sink
-    from .api import Source as Source
-    from .commands.run import parse as parse
-    from .commands.run import process as process
+    from ._api import open_masks as open_masks
+    from ._api import parse as parse
+    from ._api import process as process
+    from .components import Detector as Detector
+    from .components import EndRun as EndRun
+    from .components import Segmenter as Segmenter
+    from .components import Sink as Sink
+    from .components import Source as Source
     from .errors import FaceregError as FaceregError
     from .errors import ModelError as ModelError
     from .errors import PluginError as PluginError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from .errors import SourceError as SourceError
     from .errors import UsageError as UsageError
     from .hookspecs import hookimpl as hookimpl
-    from .sinks.masks import open_masks as open_masks
     from .types import Box as Box
     from .types import Detection as Detection
     from .types import Face as Face
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Public name -> the module that has it; loaded when it is first asked for.
 _PUBLIC = {
-    **dict.fromkeys(("Detector", "EndRun", "Segmenter", "Sink", "Source"), "api"),
+    **dict.fromkeys(("Detector", "EndRun", "Segmenter", "Sink", "Source"), "components"),
     **dict.fromkeys(
         ("FaceregError", "ModelError", "PluginError", "SinkError", "SourceError", "UsageError"),
         "errors",
@@ -49,9 +49,9 @@ _PUBLIC = {
         ("Box", "Detection", "Face", "Frame", "FrameResult", "RegionMasks", "SourceInfo"), "types"
     ),
     "hookimpl": "hookspecs",
-    "open_masks": "sinks.masks",
-    "parse": "commands.run",
-    "process": "commands.run",
+    "open_masks": "_api",
+    "parse": "_api",
+    "process": "_api",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604  (names, made from the table above)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 DESCRIPTION = "Find every face in a video and say, pixel by pixel, what is skin, eye, lip or hair."
 
-#: The table of facereg/sinks/screens/keys.py in a sentence; a test holds the two together.
+#: The table of facereg/sinks/display/keys.py in a sentence; a test holds the two together.
 KEYS = (
     "a: the whole picture; f: the face: the largest, or the one chosen with n; 1-0: 1 skin, 2"
     " eyebrows, 3 eyes, 4 nose, 5 lips, 6 mouth_interior, 7 hair, 8 eyelids, 9 ears, 0 "
@@ -62,7 +62,7 @@ class _Version(argparse.Action):
     """Import the version only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from facereg import __version__
+        from ._version import __version__
 
         print(f"{parser.prog} {__version__}")
         parser.exit()
@@ -460,8 +460,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     args.parser = parser  # for the completion script, which is written from it
     args.argv = sys.argv[1:] if argv is None else list(argv)  # for the card of a trained model
-    from facereg.errors import FaceregError
-    from facereg.terminal import log_on_stderr, sigterm_is_ctrl_c
+    from .commands.terminal import log_on_stderr, sigterm_is_ctrl_c
+    from .errors import FaceregError
 
     try:
         with log_on_stderr(quiet=args.quiet, debug=args.debug), sigterm_is_ctrl_c():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pluggy
 
-from .api import Detector, Segmenter, Sink, Source
+from .components import Detector, Segmenter, Sink, Source
 from .types import Image
 
 #: What this facereg expects of a plugin. A plugin module may set ``api_version``; one that needs a

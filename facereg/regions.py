@@ -83,20 +83,6 @@ GROUPS["face"] = (
 )
 GROUPS["head"] = (*GROUPS["face"], "hair", *GROUPS["ears"], "head_covering", "glasses")
 
-#: The region that each number key shows, as in the upstream project.
-NUMBER_KEYS: dict[str, str] = {
-    "1": "skin",
-    "2": "eyebrows",
-    "3": "eyes",
-    "4": "nose",
-    "5": "lips",
-    "6": "mouth_interior",
-    "7": "hair",
-    "8": "eyelids",
-    "9": "ears",
-    "0": "glasses",
-}
-
 
 def _mirrored(name: str) -> str:
     side, _, part = name.partition("_")

@@ -14,8 +14,8 @@ import numpy as np
 import skimage.data
 
 import facereg
-from facereg.drawing import view
 from facereg.types import Image
+from facereg.views import view
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 VIEWS = ("gallery", "isolated:eyes+lips", "blur:hair")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from facereg.weights import find_model
+from facereg.models import find_model
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "model.md"
 

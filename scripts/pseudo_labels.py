@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.peer_accuracy import OURS, peer
+from facereg.models import find_model
 from facereg.plugins.pspnet.crops import crop_matrix, cut
 from facereg.plugins.pspnet.engines import Compute, build_engine
 from facereg.regions import IDS
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 from facereg.training.augment import IGNORE, SWAP
 from facereg.training.evaluate import Predict
 from facereg.types import Frame
-from facereg.weights import find_model
 
 #: Least probability of the peer's region in the shipped model's eyes.
 LIKELY = 0.3

@@ -251,7 +251,7 @@ def test_notices_and_warnings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def run(_: argparse.Namespace) -> int:
-        log = logging.getLogger("facereg.weights")
+        log = logging.getLogger("facereg.models")
         log.debug("looking")
         log.info("found %d", 3)
         log.warning("found none")
@@ -266,6 +266,6 @@ def test_notices_and_warnings(
 
 def test_the_help_tells_the_keys_of_the_window() -> None:
     from facereg import cli
-    from facereg.sinks.screens import keys
+    from facereg.sinks.display import keys
 
     assert keys.as_sentence() == cli.KEYS

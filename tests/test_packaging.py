@@ -8,7 +8,6 @@ import json
 import os
 import runpy
 import shutil
-import site
 import subprocess
 import sys
 import venv
@@ -61,7 +60,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = subprocess.run(
         [python, "-c", where], capture_output=True, text=True, check=True
     ).stdout.strip()
-    (Path(packages) / "tests.pth").write_text("\n".join(site.getsitepackages()))
+    folders = [folder for folder in sys.path if folder.endswith("-packages")]
+    (Path(packages) / "tests.pth").write_text("\n".join(folders))
     return programs
 
 

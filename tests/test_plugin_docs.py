@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from facereg import api, hookspecs
-from facereg._loading import KINDS
+from facereg import components, hookspecs
 from facereg.cli import main
+from facereg.registry.loading import KINDS
 from tests import clips
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
-CLASSES = (api.Source, api.Detector, api.Segmenter, api.Sink)
+CLASSES = (components.Source, components.Detector, components.Segmenter, components.Sink)
 
 
 def block(first_line: str) -> str:
@@ -57,7 +57,7 @@ def test_every_hook_is_shown_with_its_signature() -> None:
 
 @pytest.mark.parametrize("base", CLASSES, ids=lambda base: base.__name__)
 def test_every_method_is_shown_with_its_signature(base: type) -> None:
-    tree = ast.parse(block("the interfaces: facereg/api.py"))
+    tree = ast.parse(block("the interfaces: facereg/components.py"))
     (shown,) = [c for c in tree.body if isinstance(c, ast.ClassDef) and c.name == base.__name__]
     (real,) = ast.parse(inspect.getsource(base)).body
     assert isinstance(real, ast.ClassDef)
@@ -68,7 +68,7 @@ def test_every_method_is_shown_with_its_signature(base: type) -> None:
 
 @pytest.mark.parametrize("base", CLASSES, ids=lambda base: base.__name__)
 def test_what_is_required_is_marked(base: type) -> None:
-    text = block("the interfaces: facereg/api.py")
+    text = block("the interfaces: facereg/components.py")
     part = re.search(
         rf"^class {base.__name__}:\n(.*?)(?=^class|\Z)", text, re.DOTALL | re.MULTILINE
     )

@@ -69,6 +69,6 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
 
 
 def test_the_readme_has_the_keys_of_the_window() -> None:
-    from facereg.sinks.screens import keys
+    from facereg.sinks.display import keys
 
     assert keys.as_markdown() in README.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from facereg.regions import CLASSES, COLORS, GROUPS, IDS, MIRRORED, NUMBER_KEYS, class_ids
+from facereg.regions import CLASSES, COLORS, GROUPS, IDS, MIRRORED, class_ids
+from facereg.sinks.display.keys import NUMBER_KEYS
 
 
 def test_class_ids_are_the_contract() -> None:

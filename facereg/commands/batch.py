@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..drawing import view
+from .. import output as target
+from .._version import __version__
 from ..errors import UsageError
-from ..registry import Registry, split_spec
-from ..sinks import target
+from ..output import stamp
+from ..registry.registry import Registry, split_spec
 from ..sources.images import IMAGE_SUFFIXES
+from ..views import view
 from ..workers import cores
-from ._jobs import Job, Journal, Pool, stamp
+from .jobs import Job, Journal, Pool
 
 #: Name of the journal, in the output folder.
 JOURNAL = ".facereg-batch.jsonl"

@@ -8,7 +8,6 @@ import json
 import os
 import statistics
 import sys
-import sysconfig
 import tempfile
 import time
 from collections import defaultdict
@@ -18,20 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..api import EndRun, Sink, Source
-from ..drawing import view
+from ..components import EndRun, Sink, Source
 from ..errors import SourceError
-from ..processor import Processor
-from ..registry import Registry
+from ..models import example
+from ..pipeline.processor import Processor
+from ..registry.registry import Registry
 from ..types import Face, FrameResult
+from ..views import view
 
 #: Frames at the start whose times are left out: models and caches warm up in them.
 WARM_UP = 5
 #: Bytes of pictures that are kept to time the encoder on.
 KEPT = 200_000_000
-
-#: The clip that comes with facereg, below a checkout or an installation.
-EXAMPLE = Path("examples") / "astronaut.mp4"
 
 
 class First(Sink):
@@ -193,19 +190,6 @@ def run(args: argparse.Namespace) -> int:
     measured = Bench(Registry(args.plugin), args).measure()
     print(json.dumps(measured) if args.json else _table(measured))
     return 0
-
-
-def example() -> Path:
-    """Find the clip that comes with facereg.
-
-    Raises:
-        SourceError: it is not installed.
-    """
-    checkout = Path(__file__).resolve().parents[2]
-    for root in (checkout, Path(sysconfig.get_path("data")) / "share" / "facereg"):
-        if (root / EXAMPLE).is_file():
-            return root / EXAMPLE
-    raise SourceError(f"{EXAMPLE} is not installed; name a SOURCE to measure with")
 
 
 def _spread(times: list[float]) -> dict[str, float]:

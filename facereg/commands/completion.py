@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import shtab
 
 from ..regions import CLASSES, GROUPS
-from ..registry import KINDS, Registry
+from ..registry.registry import KINDS, Registry
 
 #: Destinations whose values are files or folders.
 FILES = frozenset(

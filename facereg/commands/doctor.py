@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from .. import __version__
+from .._version import __version__
 from ..errors import FaceregError
-from ..sinks.video import encoders, ffmpeg
+from ..models import find_models, folders
 from ..sources.webcam import cameras
-from ..weights import find_models, folders
+from ..video import encoders, ffmpeg
 
 #: Distributions that all write the one package cv2.
 OPENCV = (

@@ -10,15 +10,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .._api import SEGMENTER
 from ..errors import SinkError, UsageError
+from ..output import check_file
 from ..plugins.pspnet.segmenter import PSPNetSegmenter
 from ..regions import CLASSES, COLORS, GROUPS
-from ..registry import Registry
-from ..sinks.target import check_file
+from ..registry.registry import Registry
 from ..training.dataset import FaceDataset
 from ..training.evaluate import predictions
-from ..training.scores import Confusion, grouped
-from .run import SEGMENTER
+from ..training.metrics import Confusion, grouped
 
 
 def run(args: argparse.Namespace) -> int:

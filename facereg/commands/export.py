@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SinkError, UsageError
-from ..registry import split_spec
-from ..sinks.target import check_file
+from ..models import Model, find_model, load_card
+from ..output import check_file
+from ..registry.registry import split_spec
 from ..types import Image
-from ..weights import Model, find_model, load_card
 
 #: Least share of equal labels on the checked crops; below it the file is not kept.
 EQUAL = 0.999
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     check_file(path, (".onnx",), args.overwrite)
     model = _model(args.segmenter)
     from ..plugins.pspnet.engines import load_network
-    from ..training.export import compare, export_onnx
+    from ..training.deploy.export import compare, export_onnx
 
     network = load_network(model)
     part = path.with_name(f".{path.stem}.part.onnx")
@@ -61,7 +61,7 @@ def check_crops(size: int) -> list[Image]:
     """Cut real face crops, (S, S, 3) uint8 BGR, out of the clip that comes with facereg."""
     import cv2
 
-    from .bench import example
+    from ..models import example
 
     capture = cv2.VideoCapture(str(example()))
     crops: list[Image] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..registry import Registry
+from ..registry.registry import Registry
 from ..types import SourceInfo
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from ..weights import Model, find_models, folders
+from ..models import Model, find_models, folders
 
 
 def run(args: argparse.Namespace) -> int:

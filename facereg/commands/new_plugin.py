@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from string import Template
 
-from .. import __version__
+from .._version import __version__
 from ..errors import SinkError, UsageError
-from .plugin_templates import PLUGINS, PROJECT, README, TESTS, USES
+from .new_plugin_templates import PLUGINS, PROJECT, README, TESTS, USES
 
 
 def run(args: argparse.Namespace) -> int:

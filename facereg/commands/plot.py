@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import output as target
 from ..errors import SinkError, SourceError, UsageError
 from ..regions import CLASSES, IDS, class_ids
-from ..sinks import target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from .. import __version__
+from .._version import __version__
 from ..errors import UsageError, nearest
-from ..registry import Component, Option, Registry
+from ..registry.registry import Component, Option, Registry
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..sinks.target import check_file
+from ..output import check_file
 
 if TYPE_CHECKING:
     from ..plugins.pspnet.network import PSPNet
-    from ..training.batches import Data
+    from ..training.config import Recipe
     from ..training.dataset import FaceDataset
-    from ..training.recipe import Recipe
+    from ..training.loader import Data
 
 #: Crops that the 8-bit twin's ranges are measured on.
 CALIBRATION = 100
@@ -74,7 +74,7 @@ def _network(args: argparse.Namespace) -> PSPNet:
 
     from ..plugins.pspnet.backbones import BACKBONES
     from ..plugins.pspnet.network import PSPNet
-    from ..training.init import load_backbone, start_from
+    from ..training.pretrained import load_backbone, start_from
 
     if args.backbone not in BACKBONES:
         raise UsageError(f"--backbone {args.backbone}: known are {', '.join(BACKBONES)}")
@@ -89,8 +89,8 @@ def _network(args: argparse.Namespace) -> PSPNet:
 
 def _data(args: argparse.Namespace, main: FaceDataset) -> Data:
     """Open the further datasets; of each the split that is named like the main one, if any."""
-    from ..training.batches import Data
     from ..training.dataset import FaceDataset
+    from ..training.loader import Data
 
     def opened(folder: str) -> FaceDataset:
         return FaceDataset(
@@ -102,7 +102,7 @@ def _data(args: argparse.Namespace, main: FaceDataset) -> Data:
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    from ..training.recipe import Recipe
+    from ..training.config import Recipe
 
     return Recipe(
         size=args.train_size or args.size,
@@ -149,9 +149,9 @@ def _add_8_bit(
     if held_out is None:
         return
     from ..plugins.pspnet.crops import fit
+    from ..training.deploy.export import export_onnx
+    from ..training.deploy.quantize import quantize
     from ..training.evaluate import predict_with_onnx, score
-    from ..training.export import export_onnx
-    from ..training.quantize import quantize
 
     size = int(card["input_size"])
     step = max(1, len(train) // CALIBRATION)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..api import Detector
-from ..contract import check_detections, label
+from ..checks import check_detections, label
+from ..components import Detector
 from ..errors import FaceregError, PluginError
 from ..types import Detection, Frame
 from .suppression import suppress

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import Detector
+from ..components import Detector
 from ..errors import PluginError, UsageError, nearest
 from ..hookspecs import hookimpl
 from ..types import Box, Detection, Frame, Image

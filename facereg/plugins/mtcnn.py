@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import Detector
+from ..components import Detector
 from ..errors import PluginError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Box, Detection, Frame, Image

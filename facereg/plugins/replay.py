@@ -9,11 +9,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import Detector, Segmenter
+from ..components import Detector, Segmenter
 from ..errors import SourceError
 from ..hookspecs import hookimpl
-from ..sinks.dumps.dump import MaskDump
-from ..sinks.dumps.files import Line
+from ..masks.dump import MaskDump
+from ..masks.lines import Line
 from ..types import Box, Detection, Frame, Labels, RegionMasks
 
 

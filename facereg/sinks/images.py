@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..api import Sink
+from .. import output
+from ..components import Sink
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
+from ..output import replace
 from ..types import Frame, FrameResult, Image, SourceInfo
-from . import target
-from .dumps.files import replace
 
 #: Endings that are written as JPEG and as PNG; a picture of any other kind becomes a PNG.
 JPEG, PNG = (".jpg", ".jpeg", ".jpe", ".jfif"), ".png"
@@ -40,7 +40,7 @@ class ImagesSink(Sink):
         Raises:
             UsageError: an unknown view, or a quality out of range.
         """
-        from ..drawing import view as find_view
+        from ..views import view as find_view
 
         if not 1 <= quality <= 100:
             raise UsageError(f"sink images: quality={quality}: must be 1 to 100")
@@ -51,7 +51,7 @@ class ImagesSink(Sink):
 
     def open(self, info: SourceInfo) -> None:
         """Make the folder."""
-        target.check_parent(self.path)
+        output.check_parent(self.path)
         if self.path.exists() and not self.path.is_dir():
             raise SinkError(f"{self.path} is a file; name a folder")
         try:

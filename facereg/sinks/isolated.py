@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..api import Sink
+from ..components import Sink
 from ..errors import UsageError
 from ..hookspecs import hookimpl
 from .window import WindowSink

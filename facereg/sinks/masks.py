@@ -9,41 +9,22 @@ from collections import deque
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from .. import __version__
-from ..api import Sink
+from .. import output
+from .._version import __version__
+from ..components import Sink
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
+from ..masks import repair as resuming
+from ..masks import resume as cache
+from ..masks.lines import FORMAT_VERSION, LINES, MANIFEST, Format, Line, describe
+from ..masks.writers import IN_HAND, Instances, NpzWriter, PngWriter, VideoWriter, Writer
+from ..output import replace
 from ..regions import CLASSES, COLORS
-from ..types import Face, FrameResult, Labels, SourceInfo
-from . import target
-from .dumps import cache
-from .dumps import resume as resuming
-from .dumps.dump import FORMAT_VERSION, LINES, MANIFEST, MaskDump
-from .dumps.files import (
-    IN_HAND,
-    Format,
-    Instances,
-    Line,
-    NpzWriter,
-    PngWriter,
-    VideoWriter,
-    Writer,
-    replace,
-)
-from .video.grid import recording_rate
-
-
-def open_masks(path: str | Path) -> MaskDump:
-    """Open a mask dump for reading: its maps by frame, its lines, its manifest.
-
-    Raises:
-        SourceError: the folder is no mask dump, or it is damaged.
-    """
-    return MaskDump(path)
+from ..types import FrameResult, Labels, SourceInfo
+from ..video.timeline import recording_rate
 
 
 class MasksSink(Sink):
@@ -135,7 +116,7 @@ class MasksSink(Sink):
         self._append(self._writer.add(line, labels, owners))
         if self._aside is not None and self._safe() > self._aside:
             self._aside = None
-            target.discard(*self.path.glob(".*.mkv.old"))  # a second crash goes on from here
+            output.discard(*self.path.glob(".*.mkv.old"))  # a second crash goes on from here
 
     def _safe(self) -> int:
         """Say which frame, and all before it, a crash would leave; -1: none."""
@@ -157,15 +138,15 @@ class MasksSink(Sink):
             if self.cache is not None:
                 self.cache.settle(self._safe())  # a chunk that is not full is made again
             self._append(lines)
-            complete = not target.run_failed(self)
+            complete = not output.run_failed(self)
             done = {**self._manifest, "frames": self._count, "complete": complete}
             replace(self.path / MANIFEST, _json(done))
-            target.discard(*self.path.glob(".*.mkv.old"))
+            output.discard(*self.path.glob(".*.mkv.old"))
         finally:
             self._lines.close()
             if self.cache is not None:
                 self.cache.close()
-        if target.in_vain(self) and not self._count:
+        if output.in_vain(self) and not self._count:
             resuming.clear(self.path)
             with contextlib.suppress(OSError):  # it was there, and has other files
                 self.path.rmdir()
@@ -180,7 +161,7 @@ class MasksSink(Sink):
 
     def _enter_folder(self) -> list[Line]:
         """Make the folder, or clear or repair the dump in it; return the lines that it keeps."""
-        target.check_parent(self.path)
+        output.check_parent(self.path)
         if self.path.exists() and not self.path.is_dir():
             raise SinkError(f"{self.path} is a file; name a folder")
         self.path.mkdir(exist_ok=True)
@@ -258,30 +239,6 @@ class MasksSink(Sink):
                 raise SinkError(f"{self.path / LINES}: no room for a whole line")
             self._count += 1
             self._latest.append(line["index"])
-
-
-def describe(result: FrameResult) -> Line:
-    """Make a frame's line of ``frames.jsonl``; its container fills in ``file``."""
-    frame = result.frame
-    line: Line = {"index": frame.index, "time": round(frame.time, 6), "file": ""}
-    if frame.name is not None:
-        line["name"] = frame.name
-    line["faces"] = [_face(face) for face in result.faces]
-    return line
-
-
-def _face(face: Face) -> dict[str, Any]:
-    line = {
-        "id": face.id,
-        "box": [int(x) for x in face.detection.box],
-        "score": round(float(face.detection.score), 4),
-        "reused": face.reused,
-        "areas": {} if face.regions is None else face.regions.areas(),
-    }
-    if face.regions is not None:
-        # What the segmenter looked at: a replay needs it to draw views that work face by face.
-        line["crop"] = [int(x) for x in face.regions.box]
-    return line
 
 
 def _plain(value: object) -> object:

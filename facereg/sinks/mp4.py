@@ -13,18 +13,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ..api import Sink
+from .. import output
+from ..components import Sink
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..types import FrameResult, Image, SourceInfo
-from . import target
-from .video import encoders, encoding, finishing, soundtrack
-from .video.encoders import Codec, Preset
-from .video.encoding import Quality, Shape
-from .video.ffmpeg import RawPipe
-from .video.finishing import Recorded
-from .video.grid import Grid, recording_rate
-from .video.soundtrack import Audio
+from ..video import encoders, finishing, recording, sound
+from ..video.encoders import Codec, Preset
+from ..video.ffmpeg import RawPipe
+from ..video.finishing import Recorded
+from ..video.recording import Quality, Shape
+from ..video.sound import Audio
+from ..video.timeline import Grid, recording_rate
 
 #: Seconds after which a live source that gives no frame is recorded as standing still: little by
 #: little, so that no long gap has to be filled at once, and the end of a stall is recorded too.
@@ -66,7 +66,7 @@ class Mp4Sink(Sink):
         Raises:
             UsageError: an unknown view, or a crf out of range.
         """
-        from ..drawing import view as find_view
+        from ..views import view as find_view
 
         if not 0 <= crf <= 51:
             raise UsageError(f"sink mp4: crf={crf}: must be 0 (lossless) to 51 (smallest)")
@@ -82,7 +82,7 @@ class Mp4Sink(Sink):
 
     def open(self, info: SourceInfo) -> None:
         """Check everything that can be checked before a frame has come."""
-        target.check_file(self.path, (".mp4",), self.overwrite)
+        output.check_file(self.path, (".mp4",), self.overwrite)
         if info.sizes_vary is not None:
             name, width, height = info.sizes_vary
             raise SinkError(
@@ -95,8 +95,8 @@ class Mp4Sink(Sink):
             raise SinkError(f"{self.path} is the source itself; choose another name")
         encoders.check(self._quality.codec)
         self._grid = Grid(recording_rate(info), None if info.live else info.duration)
-        self._tracks, self._sar = soundtrack.find(self._media, self._audio)
-        self._part = target.temporary(self.path)
+        self._tracks, self._sar = sound.find(self._media, self._audio)
+        self._part = output.temporary(self.path)
 
     def write(self, result: FrameResult) -> None:
         """Draw one result and place it on the grid."""
@@ -105,7 +105,7 @@ class Mp4Sink(Sink):
         frame = result.frame
         with self._stage("draw"):
             drawn = self._draw(result)
-            picture = encoding.even(drawn)
+            picture = recording.even(drawn)
         if self._encoder is None:
             self._begin(drawn, picture, frame.time)
         assert self._shape is not None
@@ -138,8 +138,8 @@ class Mp4Sink(Sink):
             return
         self.tick()
         if self._encoder is None:
-            target.discard(self._part)
-            if not target.in_vain(self):
+            output.discard(self._part)
+            if not output.in_vain(self):
                 log.warning("%s was not written: no frame came", self.path)
             return
         with self._stage("encode"):
@@ -160,11 +160,11 @@ class Mp4Sink(Sink):
             sar = 1 / sar
         self._shape, self._first = Shape(width, height, self._grid.rate, sar), first
         try:
-            encoding.check_room(self.path, self._shape, self._info.duration)
-            self._encoder = encoding.start(self._part, self._shape, self._quality)
+            recording.check_room(self.path, self._shape, self._info.duration)
+            self._encoder = recording.start(self._part, self._shape, self._quality)
         except SinkError:
             self._failed = True
-            target.discard(self._part)
+            output.discard(self._part)
             raise
 
     def _send(self, pictures: Iterable[Image]) -> None:
@@ -196,12 +196,12 @@ class Mp4Sink(Sink):
             encoder.finish()
             report = finishing.finish(part, recorded, complete)
         except SinkError as e:
-            target.discard(complete)
+            output.discard(complete)
             if self._failed:
                 raise  # by _send, which has told it all
             raise self._failure(str(e)) from e
-        target.commit(complete, self.path, self.overwrite)
-        target.discard(part)
+        output.commit(complete, self.path, self.overwrite)
+        output.discard(part)
         self.report = {"path": str(self.path), **report}
 
     def _failure(self, why: str) -> SinkError:
@@ -211,7 +211,7 @@ class Mp4Sink(Sink):
         if self._encoder is not None:
             with contextlib.suppress(SinkError):
                 self._encoder.finish()
-        return SinkError(f"{self.path}: {why}{encoding.salvage(self._part)}")
+        return SinkError(f"{self.path}: {why}{recording.salvage(self._part)}")
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import Sink
+from .. import output
+from ..components import Sink
 from ..errors import SinkError
 from ..hookspecs import hookimpl
 from ..regions import CLASSES
 from ..types import Face, FrameResult, Image, RegionMasks, SourceInfo
-from . import target
 
 #: The columns before those of the regions.
 COLUMNS = ("index", "time", "face_id", "x0", "y0", "x1", "y1", "score", "reused")
@@ -57,8 +57,8 @@ class StatsSink(Sink):
 
     def open(self, info: SourceInfo) -> None:
         """Begin the file under a temporary name."""
-        target.check_file(self.path, (".csv", ".jsonl"), self._overwrite)
-        self._part = target.temporary(self.path)
+        output.check_file(self.path, (".csv", ".jsonl"), self._overwrite)
+        self._part = output.temporary(self.path)
         self._file = self._part.open("w", encoding="utf-8", newline="")
         self._csv = csv.writer(self._file, lineterminator="\n")
         if self._is_csv:
@@ -84,10 +84,10 @@ class StatsSink(Sink):
         except OSError as e:
             if not self._failed:  # else it was told already
                 raise SinkError(f"{self.path}: {e.strerror or e}") from e
-        if target.in_vain(self):
-            target.discard(self._part)
+        if output.in_vain(self):
+            output.discard(self._part)
         elif not self._failed:
-            target.commit(self._part, self.path, self._overwrite)
+            output.commit(self._part, self.path, self._overwrite)
             self.outputs = (str(self.path),)
             self.report = {"path": str(self.path), "rows": self._rows}
 

@@ -7,17 +7,17 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..api import EndRun, Sink
+from .. import output
+from ..components import EndRun, Sink
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..types import FrameResult, SourceInfo
-from . import target
-from .screens import keys
-from .screens.keys import Key
-from .screens.meter import Meter
-from .screens.recording import Recording, new_path
-from .screens.scene import Scene, mirrored
-from .screens.screen import Screen, start_display
+from .display import keys
+from .display.keys import Key
+from .display.meter import Meter
+from .display.recording import Recording, new_path
+from .display.scene import Scene, mirrored
+from .display.screen import Screen, start_display
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ STEP = 0.1
 
 
 class WindowSink(Sink):
-    """A window with the keys of `facereg.sinks.screens.keys`."""
+    """A window with the keys of `facereg.sinks.display.keys`."""
 
     name = "window"
 
@@ -125,7 +125,7 @@ class WindowSink(Sink):
         """Do what a key means.
 
         Args:
-            pressed: a character or a name in `facereg.sinks.screens.keys.KEYS`; others do nothing.
+            pressed: a character or a name in `facereg.sinks.display.keys.KEYS`; others do nothing.
 
         Raises:
             EndRun: it means to quit.
@@ -192,9 +192,9 @@ class WindowSink(Sink):
         path = new_path(self._folder, ".png")
         data = cv2.imencode(".png", self._scene.draw(self._result))[1]
         try:
-            part = target.temporary(path)
+            part = output.temporary(path)
             part.write_bytes(data.tobytes())
-            target.commit(part, path, overwrite=False)
+            output.commit(part, path, overwrite=False)
         except (SinkError, OSError) as e:
             self._tell(f"no snapshot: {e}", logging.ERROR)
             return

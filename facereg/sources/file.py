@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..api import Source
+from ..components import Source
 from ..errors import SourceError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
+from ..video.container import Container, look_into, run_ffmpeg, url
 from .capture import open_capture
-from .container import Container, look_into, run_ffmpeg, url
 from .images import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
-from ..api import Source
+from ..components import Source
 from ..errors import SourceError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
-from .container import exact_rate
+from ..video.container import exact_rate
 
 if TYPE_CHECKING:
     import PIL.Image

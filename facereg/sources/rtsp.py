@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..api import Source
+from ..components import Source
 from ..errors import SourceError, UsageError, hide_password
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
@@ -217,7 +217,7 @@ class RtspSource(Source):
                 "%s: its pictures are %dx%d now; they are scaled to %dx%d as before",
                 *(self._called, width, height, self.info.width, self.info.height),
             )
-        from ..drawing import fitted
+        from ..views import fitted
 
         return fitted(image, self.info.width, self.info.height)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..api import Source
+from ..components import Source
 from ..errors import SourceError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo

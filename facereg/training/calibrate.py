@@ -18,7 +18,7 @@ from ..plugins.pspnet.network import PSPNet
 from ..regions import CLASSES
 from .dataset import FaceDataset
 from .evaluate import crop_logits
-from .scores import JEWELLERY, Confusion
+from .metrics import JEWELLERY, Confusion
 
 #: Moves that are tried, in logits.
 MOVES = tuple(step / 5 for step in range(-10, 11))

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..models import sha256_of
 from ..plugins.pspnet.network import PSPNet
 from ..regions import CLASSES
-from ..weights import sha256_of
-from .init import MEAN, STD
+from .pretrained import MEAN, STD
 
 #: Side of the crop over the mean side of the detector's box. Measured on the training images: 1.57
 #: for MTCNN's boxes, which is 1.8 times their width; 2.1 times keeps the hair of most heads whole.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..plugins.pspnet.crops import close_holes, decide, fit
 from .dataset import FaceDataset
-from .scores import Confusion
+from .metrics import Confusion
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,7 +54,7 @@ def crop_logits(network: nn.Module, size: int) -> Callable[[NDArray[np.uint8]], 
     import torch
 
     from ..plugins.pspnet.network import Deployed
-    from .init import MEAN, STD
+    from .pretrained import MEAN, STD
 
     deployed = Deployed(network, MEAN, STD).eval()
 

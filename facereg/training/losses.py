@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..regions import CLASSES
-from .batches import REST
+from .config import Recipe
 from .dataset import IGNORE
-from .recipe import Recipe
-from .scores import JEWELLERY
+from .loader import REST
+from .metrics import JEWELLERY
 
 #: Probability up to which teachers exclude a class.
 EXCLUDED = 0.05

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SinkError, UsageError
-from .scores import Confusion
+from .metrics import Confusion
 
 
 def _figure(width: float, height: float) -> Any:

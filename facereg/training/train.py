@@ -18,13 +18,13 @@ from ..errors import ModelError, UsageError
 from ..plugins.pspnet.network import PSPNet
 from ..types import Image, Labels
 from .augment import Augment
-from .batches import Batches, Data
+from .config import Recipe
 from .dataset import FaceDataset
+from .distillation import Teachers
 from .evaluate import predict_with_torch, score
-from .init import MEAN, STD
+from .loader import Batches, Data
 from .losses import distance_to, loss_of
-from .recipe import Recipe
-from .teachers import Teachers
+from .pretrained import MEAN, STD
 
 #: Longest that a step may count, in seconds; a machine that slept through one did not train.
 PAUSE = 10.0
@@ -83,7 +83,7 @@ class Trainer:
     ) -> None:
         if recipe.minutes is None and recipe.steps is None:
             raise UsageError("training needs a budget: --minutes or --steps")
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.recipe, self.folder, self.say = recipe, folder, say
         self.data, self.held_out = data, held_out
         self.teachers = Teachers(recipe.teachers, recipe.size) if recipe.teachers else None

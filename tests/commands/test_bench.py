@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facereg.cli import main
-from facereg.commands.bench import example
+from facereg.models import example
 
 
 def test_every_stage_and_the_whole_are_measured(

@@ -8,7 +8,7 @@ import pytest
 
 from facereg.cli import main
 from facereg.errors import UsageError
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 from tests import clips
 
 

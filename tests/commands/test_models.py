@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facereg.cli import main
-from facereg.weights import sha256_of
+from facereg.models import sha256_of
 
 CARD = {
     "architecture": "pspnet",

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from facereg._api import open_masks
 from facereg.cli import main
 from facereg.commands.new_plugin import run
-from facereg.commands.plugin_templates import PLUGINS
+from facereg.commands.new_plugin_templates import PLUGINS
 from facereg.errors import SinkError, UsageError
-from facereg.sinks.masks import open_masks
 from facereg.types import Box
 from tests import clips
 

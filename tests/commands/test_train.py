@@ -10,8 +10,8 @@ import torch
 
 from facereg import parse
 from facereg.cli import main
+from facereg.models import sha256_of
 from facereg.plugins.pspnet.network import PSPNet
-from facereg.weights import sha256_of
 from tests import clips
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facereg.api import Detector
+from facereg.components import Detector
 from facereg.plugins.deepface import DeepfaceDetector
 from facereg.plugins.haar import HaarDetector
 from facereg.plugins.mtcnn import MtcnnDetector

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facereg.api import Segmenter
+from facereg.components import Segmenter
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.plugins.replay import ReplaySegmenter
 from facereg.sinks.masks import MasksSink

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facereg.api import Sink
+from facereg.components import Sink
 from facereg.sinks.images import ImagesSink
 from facereg.sinks.isolated import IsolatedSink
 from facereg.sinks.masks import MasksSink

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facereg.api import Detector
-from facereg.contract import check_detections
+from facereg.checks import check_detections
+from facereg.components import Detector
 from facereg.errors import PluginError, UsageError
 from facereg.plugins.chain import ChainDetector
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 from facereg.testing import ScriptedDetector, noise
 from facereg.types import Box, Detection, Frame
 from tests import clips

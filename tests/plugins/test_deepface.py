@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 
 from facereg.errors import FaceregError, PluginError, UsageError
 from facereg.plugins.deepface import DeepfaceDetector
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 from facereg.types import Box, Frame
 from tests import clips
 

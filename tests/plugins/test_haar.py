@@ -8,7 +8,7 @@ import pytest
 
 from facereg.errors import PluginError, UsageError
 from facereg.plugins.haar import HaarDetector
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 from facereg.types import Box, Frame, Image
 from tests import clips
 

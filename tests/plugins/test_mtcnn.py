@@ -10,7 +10,7 @@ import pytest
 
 from facereg.errors import PluginError, UsageError
 from facereg.plugins.mtcnn import MtcnnDetector
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 from facereg.types import Box, Detection, Frame, Image
 from tests import clips
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facereg.api import Detector, Segmenter, Source
-from facereg.drawing import view
+from facereg.components import Detector, Segmenter, Source
 from facereg.errors import SourceError
+from facereg.pipeline.processor import Processor
 from facereg.plugins.replay import ReplayDetector, ReplaySegmenter
-from facereg.processor import Processor
 from facereg.sinks.masks import MasksSink
 from facereg.types import Box, Detection, FrameResult
+from facereg.views import view
 from tests.sinks.results import feed, info, result
 
 RESULTS = [result(i) for i in range(12)]

@@ -28,14 +28,14 @@ from facereg import (
     Sink,
     hookimpl,
 )
+from facereg.masks import resume, writers
 from facereg.plugins.mtcnn import MtcnnDetector
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.regions import IDS
-from facereg.sinks.dumps import cache, files
 from tests.sinks.two_people import regions
 
 if os.environ.get("OFTEN"):
-    cache.FRAMES, cache.SECONDS, files.IN_HAND, files.CHUNK_FRAMES = 1, 0.0, 4, 8
+    resume.FRAMES, resume.SECONDS, writers.IN_HAND, writers.CHUNK_FRAMES = 1, 0.0, 4, 8
 
 
 def note(kind: str, frame: Frame) -> None:

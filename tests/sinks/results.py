@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facereg.api import Sink
+from facereg.components import Sink
 from facereg.types import Box, Detection, Face, Frame, FrameResult, RegionMasks, SourceInfo
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facereg import drawing
+from facereg import views
 from facereg.cli import main
 from facereg.errors import UsageError
 from facereg.sinks.isolated import IsolatedSink
@@ -18,7 +18,7 @@ from tests.sinks import two_people, xvfb
 from tests.sinks.two_people import looks_like
 
 RESULT = two_people.result()
-LIPS = drawing.view("isolated:lips")(RESULT)
+LIPS = views.view("isolated:lips")(RESULT)
 
 needs_screen = pytest.mark.skipif(not xvfb.available(), reason=xvfb.WHY_NOT)
 
@@ -53,11 +53,11 @@ def test_its_keys_are_those_of_every_window(tmp_path: Path) -> None:
         sink.close()
     import cv2
 
-    both = drawing.view("isolated:eyes+lips")
+    both = views.view("isolated:eyes+lips")
     one = two_people.result()
     one = type(one)(one.frame, one.faces[:1])
     saved = [cv2.imread(path) for path in sink.outputs]
-    expected = [both(RESULT), both(one), drawing.overlay(one)]
+    expected = [both(RESULT), both(one), views.overlay(one)]
     assert all(np.array_equal(a, b) for a, b in zip(saved, expected, strict=True))
 
 
@@ -77,12 +77,12 @@ def test_works_beside_the_overlay_window(display: xvfb.Screen, tmp_path: Path) -
     run = two_people.start(tmp_path, "-w", "-i", "lips,nose", environment=display.environment())
     try:
         whole, isolated = display.window("people", run), display.window("isolated people", run)
-        wanted = drawing.view("isolated:lips+nose")(RESULT)
-        shown(display, whole, drawing.overlay(RESULT))
+        wanted = views.view("isolated:lips+nose")(RESULT)
+        shown(display, whole, views.overlay(RESULT))
         shown(display, isolated, wanted)
         display.press(isolated, "5")
         shown(display, isolated, LIPS)
-        shown(display, whole, drawing.overlay(RESULT))
+        shown(display, whole, views.overlay(RESULT))
         display.press(whole, "o")
         shown(display, whole, RESULT.frame.image)
         shown(display, isolated, LIPS)

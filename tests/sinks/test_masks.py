@@ -17,8 +17,8 @@ from PIL import Image
 
 import facereg
 from facereg.errors import SinkError, SourceError, UsageError
+from facereg.masks import writers as mask_files
 from facereg.regions import CLASSES, COLORS
-from facereg.sinks.dumps import files as mask_files
 from facereg.sinks.masks import MasksSink
 from facereg.types import SourceInfo
 from tests.sinks.results import face, feed, info, result

@@ -16,9 +16,9 @@ import pytest
 
 from facereg.errors import SinkError, UsageError
 from facereg.sinks.mp4 import Mp4Sink
-from facereg.sinks.video import encoders, finishing
 from facereg.sources.file import FileSource
 from facereg.types import FrameResult
+from facereg.video import encoders, finishing
 from tests import clips
 from tests.sinks.results import feed, info, picture, result
 

@@ -11,9 +11,9 @@ import pytest
 
 from facereg.errors import SinkError
 from facereg.sinks.mp4 import Mp4Sink
-from facereg.sinks.video import readback
 from facereg.sources.file import FileSource
 from facereg.types import FrameResult
+from facereg.video import probe as readback
 from tests import clips
 
 #: When the clapper claps, in seconds of the picture.

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from facereg import output
 from facereg.errors import SinkError
-from facereg.sinks import target
 from facereg.sinks.mp4 import Mp4Sink
 from tests import clips
 from tests.sinks.results import feed, info, result
@@ -164,7 +164,7 @@ def test_too_little_room_is_said_before_anything_is_encoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     usage = shutil.disk_usage(tmp_path)._replace(free=20_000_000)
-    monkeypatch.setattr(target.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(output.shutil, "disk_usage", lambda _: usage)
     sink = Mp4Sink(path=tmp_path / "long.mp4")
     sink.open(info(1920, 1080, duration=7200.0))
     with pytest.raises(SinkError, match=r"its first minute needs about .* 20.0 MB free"):

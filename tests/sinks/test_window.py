@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 import pytest
 
-from facereg import drawing
-from facereg.api import EndRun
+from facereg import views
 from facereg.cli import main
+from facereg.components import EndRun
 from facereg.errors import SinkError, UsageError
-from facereg.regions import NUMBER_KEYS
-from facereg.sinks.screens import keys, screen
-from facereg.sinks.screens.meter import Meter
-from facereg.sinks.screens.scene import Scene, mirrored
+from facereg.sinks.display import keys, screen
+from facereg.sinks.display.keys import NUMBER_KEYS
+from facereg.sinks.display.meter import Meter
+from facereg.sinks.display.scene import Scene, mirrored
 from facereg.sinks.window import WindowSink
 from facereg.types import Face, Frame, FrameResult, Image, SourceInfo
 from tests import clips
@@ -87,7 +87,7 @@ def test_help_names_every_key_and_fits_a_terminal() -> None:
     ["overlay", "raw", "face", "gallery", "isolated:eyes+lips", "blur:face", "pixelate:nose"],
 )
 def test_a_scene_begins_as_the_view_of_that_name(view: str) -> None:
-    expected = drawing.view(view)(RESULT)
+    expected = views.view(view)(RESULT)
     assert np.array_equal(Scene.of(view).draw(RESULT), expected)
 
 
@@ -162,7 +162,7 @@ def test_runs_without_a_screen(window: Opener, shown: Shown) -> None:
     sink = window()
     sink.write(at(0))
     picture, status, dot = shown[-1]
-    assert np.array_equal(picture, drawing.overlay(RESULT))
+    assert np.array_equal(picture, views.overlay(RESULT))
     assert "2 faces" in status
     assert not dot
 
@@ -175,13 +175,13 @@ def test_a_camera_is_mirrored_and_what_it_saves_is_not(
     sink.write(at(0))
     sink.press("n")
     one = replace(RESULT, faces=RESULT.faces[:1])
-    assert np.array_equal(shown[-1][0], drawing.overlay(mirrored(one)))
+    assert np.array_equal(shown[-1][0], views.overlay(mirrored(one)))
     sink.press("s")
     (saved,) = tmp_path.glob("facereg-*.png")
-    assert np.array_equal(cv2.imread(str(saved)), drawing.overlay(one))
+    assert np.array_equal(cv2.imread(str(saved)), views.overlay(one))
     assert sink.outputs == (str(saved),)
     sink.press("m")
-    assert np.array_equal(shown[-1][0], drawing.overlay(one))
+    assert np.array_equal(shown[-1][0], views.overlay(one))
 
 
 def test_the_window_asks_the_source_whether_to_mirror(window: Opener, shown: Shown) -> None:
@@ -213,10 +213,10 @@ def test_blur_follows_the_selected_region(window: Opener, shown: Shown) -> None:
     sink.write(at(0))
     for pressed, view in (("b", "blur:face"), ("3", "blur:eyes"), ("b", "overlay")):
         sink.press(pressed)
-        assert np.array_equal(shown[-1][0], drawing.view(view)(RESULT)), pressed
+        assert np.array_equal(shown[-1][0], views.view(view)(RESULT)), pressed
     for pressed, view in (("5", "isolated:lips"), ("b", "blur:lips"), ("g", "gallery")):
         sink.press(pressed)
-        assert np.array_equal(shown[-1][0], drawing.view(view)(RESULT)), pressed
+        assert np.array_equal(shown[-1][0], views.view(view)(RESULT)), pressed
 
 
 def test_pausing_a_live_source_freezes_the_picture_and_goes_on_recording(
@@ -283,7 +283,7 @@ def test_a_recording_shows_what_the_window_shows(
     assert found.frames == pytest.approx(30, abs=1)
     pictures = clips.decoded(saved)
     for index, view in ((5, "overlay"), (15, "isolated:lips")):
-        expected = drawing.view(view)(RESULT).astype(int)
+        expected = views.view(view)(RESULT).astype(int)
         assert np.abs(pictures[index] - expected).mean() < 4, view
 
 
@@ -358,7 +358,7 @@ def test_a_key_or_a_closed_window_reaches_only_its_own_window(window: Opener, sh
     first.write(at(1))
     second.write(at(1))
     assert np.array_equal(shown[-2][0], RESULT.frame.image)
-    assert np.array_equal(shown[-1][0], drawing.view("isolated:lips")(RESULT))
+    assert np.array_equal(shown[-1][0], views.view("isolated:lips")(RESULT))
     pygame.event.post(pygame.event.Event(pygame.WINDOWCLOSE, window=own))
     with pytest.raises(EndRun):
         first.tick()
@@ -508,7 +508,7 @@ class Pressed:
 
 def drawn(view: str, result: FrameResult = RESULT) -> Image:
     """Draw what a view should show."""
-    return drawing.view(view)(result)
+    return views.view(view)(result)
 
 
 @needs_screen
@@ -532,8 +532,8 @@ def test_letter_keys_in_a_real_window(pressed: Pressed) -> None:
     expect("b", drawn("blur:face"))
     expect("5", drawn("blur:lips"))
     expect("b", drawn("overlay"))
-    expect("plus", drawing.overlay(RESULT, 0.65))
-    expect("minus", drawing.overlay(RESULT, 0.55))
+    expect("plus", views.overlay(RESULT, 0.65))
+    expect("minus", views.overlay(RESULT, 0.55))
     one = replace(RESULT, faces=RESULT.faces[:1])
     expect("n", drawn("overlay", one))
     expect("m", drawn("overlay", mirrored(one)))
@@ -589,9 +589,9 @@ def test_r_leaves_a_playable_mp4_of_the_right_length(display: xvfb.Screen, tmp_p
     run = two_people.start(tmp_path, "-w", "-o", "all.mp4", environment=display.environment())
     try:
         window = display.window("people", run)
-        xvfb.see(display, window, looks_like(drawing.overlay(RESULT)))
+        xvfb.see(display, window, looks_like(views.overlay(RESULT)))
         display.press(window, "5")
-        xvfb.see(display, window, looks_like(drawing.view("isolated:lips")(RESULT)))
+        xvfb.see(display, window, looks_like(views.view("isolated:lips")(RESULT)))
 
         def dot(shot: Image) -> bool:
             return bool((shot[:60, 580:640] == (40, 40, 235)).all(axis=2).sum() > 50)
@@ -612,7 +612,7 @@ def test_r_leaves_a_playable_mp4_of_the_right_length(display: xvfb.Screen, tmp_p
     assert errors == ""
     (saved,) = tmp_path.glob("facereg-*.mp4")
     assert float(clips.probe(saved).duration or 0) == pytest.approx(seconds, abs=0.7)
-    lips = drawing.view("isolated:lips")(RESULT).astype(int)
+    lips = views.view("isolated:lips")(RESULT).astype(int)
     pictures = clips.decoded(saved)
     for picture in (pictures[0], pictures[-1]):
         assert np.abs(picture[: two_people.STILL] - lips[: two_people.STILL]).mean() < 3

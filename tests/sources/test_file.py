@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from facereg.errors import SourceError, UsageError
-from facereg.sources.container import Container, exact_rate
 from facereg.sources.file import FileSource
 from facereg.types import Frame
+from facereg.video.container import Container, exact_rate
 from tests import clips
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facereg.api import Detector
 from facereg.cli import main
+from facereg.components import Detector
 from facereg.errors import SourceError, UsageError
-from facereg.processor import Processor
+from facereg.pipeline.processor import Processor
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sources.rtsp import RtspSource
 from facereg.types import Detection, Frame, Image

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from facereg.api import Detector
 from facereg.cli import main
+from facereg.components import Detector
 from facereg.errors import SourceError, UsageError
-from facereg.processor import Processor
+from facereg.pipeline.processor import Processor
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sources import webcam
 from facereg.sources.webcam import WebcamSource, cameras

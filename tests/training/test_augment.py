@@ -9,8 +9,8 @@ from PIL import Image
 
 from facereg.regions import CLASSES, IDS
 from facereg.training.augment import IGNORE, Augment, mirror
-from facereg.training.batches import REST, Batches, Data, repeat_factors
 from facereg.training.dataset import FaceDataset
+from facereg.training.loader import REST, Batches, Data, repeat_factors
 
 
 def test_mirroring_swaps_the_persons_sides(dataset: Path) -> None:

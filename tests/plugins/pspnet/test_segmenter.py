@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from facereg import Box, Detection, Frame, ModelError, RegionMasks, UsageError, parse
+from facereg.models import find_model
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.types import Image
-from facereg.weights import find_model
 from tests import clips
 
 FACE = Detection(Box(*clips.FACE), 1.0)

@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
+from facereg.checkpoint import pack, unpack
 from facereg.plugins.pspnet.smoothing import Smoother
-from facereg.state import pack, unpack
 
 SIDE, STRIDE = 384, 4
 PICTURE = np.ascontiguousarray(data.astronaut()[:, :, ::-1])

@@ -1,0 +1,190 @@
+"""What a detector, a segmenter and a view must answer, checked on every frame.
+
+The checks cost microseconds. They turn what would become a wrong picture, or a traceback in
+somebody else's code, into one line that names the plugin, the frame and the cure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .components import EndRun
+from .errors import FaceregError, PluginError
+from .regions import CLASSES
+from .types import Box, Detection, Frame, Image, RegionMasks
+
+#: How far rounding may carry a score over 1.
+TOLERANCE = 1e-5
+
+
+def label(kind: str, component: object) -> str:
+    """Name a component in an error: ``detector mtcnn``, or ``detector mine (my_detector.py)``.
+
+    The registry sets ``origin`` on what does not come with facereg.
+    """
+    name, origin = getattr(component, "name", "?"), getattr(component, "origin", "")
+    return f"{kind} {name} ({origin})" if origin else f"{kind} {name}"
+
+
+@contextmanager
+def blame(who: str, frame: Frame | None, kind: type[FaceregError]) -> Iterator[None]:
+    """Wrap what somebody else's code raises, once, naming the component and the frame."""
+    try:
+        yield
+    except (FaceregError, EndRun):
+        raise
+    except (Exception, SystemExit) as e:
+        where = "" if frame is None else f", frame {frame.index}"
+        raise kind(f"{who}{where}: {type(e).__name__}: {' '.join(str(e).split())}") from e
+
+
+def check_detections(found: object, frame: Frame, origin: str) -> tuple[Detection, ...]:
+    """Check what a detector answered, and drop faces that lie wholly outside the frame.
+
+    Args:
+        found: the answer of `facereg.Detector.detect`.
+        frame: what it was asked about.
+        origin: who answered, as ``detector NAME``.
+
+    Returns:
+        The same detections; boxes and scores as plain ``int`` and ``float``.
+
+    Raises:
+        PluginError: no sequence of `facereg.Detection`; a box that is empty, inverted or not of
+            whole numbers; a score that is NaN or not 0 to 1; landmarks that are not (5, 2) float32
+            or not finite.
+    """
+    who = f"{origin}, frame {frame.index}"
+    checked = (_detection(one, f"{who}, face {i}") for i, one in enumerate(_items(found, who)))
+    return tuple(d for d in checked if d.box.clip(frame.width, frame.height).area)
+
+
+def check_regions(found: object, frame: Frame, count: int, origin: str) -> tuple[RegionMasks, ...]:
+    """Check what a segmenter answered.
+
+    Args:
+        found: the answer of `facereg.Segmenter.segment`.
+        frame: what it was asked about.
+        count: how many faces it was asked for.
+        origin: who answered, as ``segmenter NAME``.
+
+    Raises:
+        PluginError: not ``count`` times `facereg.RegionMasks`; a box that is not inside the frame;
+            labels that are not (h, w) uint8 of the box's size, or not ids of classes.
+    """
+    who = f"{origin}, frame {frame.index}"
+    items = _items(found, who)
+    if len(items) != count:
+        raise PluginError(f"{who}: answered {len(items)} regions for {count} faces; one each")
+    return tuple(_regions(one, frame, f"{who}, face {i}") for i, one in enumerate(items))
+
+
+def check_picture(picture: object, frame: Frame, origin: str) -> Image:
+    """Check what a view drew; a read-only picture, such as the frame's own, is copied.
+
+    Args:
+        picture: the answer of a view.
+        frame: whose result was drawn.
+        origin: who drew it, as ``view NAME``.
+
+    Raises:
+        PluginError: not (h, w, 3) uint8, or empty.
+    """
+    if (
+        not isinstance(picture, np.ndarray)
+        or picture.dtype != np.uint8
+        or picture.ndim != 3
+        or picture.shape[2] != 3
+        or not picture.size
+    ):
+        raise PluginError(
+            f"{origin}, frame {frame.index}: drew {_kind(picture)}, not (h, w, 3) uint8"
+        )
+    return picture if picture.flags.writeable else picture.copy()
+
+
+def _items(found: object, who: str) -> Sequence[object]:
+    if not isinstance(found, Sequence) or isinstance(found, (str, bytes)):
+        raise PluginError(f"{who}: answered {_kind(found)}, not a list or tuple")
+    return found
+
+
+def _detection(one: object, who: str) -> Detection:
+    if not isinstance(one, Detection):
+        raise PluginError(f"{who}: {_kind(one)} is not a facereg.Detection")
+    box = _box(one.box, who)
+    if not box.area:
+        raise PluginError(
+            f"{who}: the box {tuple(box)} is empty or inverted; it is x0, y0, x1, y1 with "
+            f"x0 < x1 and y0 < y1"
+        )
+    if one.track is not None and not isinstance(one.track, int):
+        raise PluginError(f"{who}: track is {one.track!r}, not a whole number or None")
+    _check_landmarks(one.landmarks, who)
+    score = _score(one.score, who)
+    plain = type(one.score) is float and all(type(side) is int for side in one.box)
+    unchanged = plain and isinstance(one.box, Box) and score == one.score
+    return one if unchanged else replace(one, box=box, score=score)
+
+
+def _box(box: object, who: str) -> Box:
+    sides = box if isinstance(box, tuple) else ()
+    if len(sides) == 4 and all(isinstance(side, (int, np.integer)) for side in sides):
+        return Box(*map(int, sides))
+    raise PluginError(
+        f"{who}: the box {box!r} is not four whole numbers; make it with "
+        f"facereg.Box(int(x0), int(y0), int(x1), int(y1))"
+    )
+
+
+def _score(score: object, who: str) -> float:
+    if not isinstance(score, (int, float, np.integer, np.floating)):
+        raise PluginError(f"{who}: the score is {_kind(score)}, not a number")
+    value = float(score)
+    if not -TOLERANCE <= value <= 1 + TOLERANCE:
+        raise PluginError(f"{who}: the score is {value:g}; it must be from 0 to 1")
+    return min(max(value, 0.0), 1.0)
+
+
+def _check_landmarks(landmarks: NDArray[np.float32] | None, who: str) -> None:
+    if landmarks is None:
+        return
+    if (
+        not isinstance(landmarks, np.ndarray)
+        or landmarks.shape != (5, 2)
+        or landmarks.dtype != np.float32
+    ):
+        raise PluginError(f"{who}: landmarks are {_kind(landmarks)}, not (5, 2) float32")
+    if not np.isfinite(landmarks).all():
+        raise PluginError(f"{who}: landmarks are not finite; give None where there are none")
+
+
+def _regions(one: object, frame: Frame, who: str) -> RegionMasks:
+    if not isinstance(one, RegionMasks):
+        raise PluginError(f"{who}: {_kind(one)} is not a facereg.RegionMasks")
+    box, labels = _box(one.box, who), one.labels
+    if box.clip(frame.width, frame.height) != box:
+        raise PluginError(
+            f"{who}: the regions' box {tuple(box)} reaches out of the frame of "
+            f"{frame.width}x{frame.height}; clip it and its labels"
+        )
+    shape = (box.height, box.width)
+    if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != shape:
+        raise PluginError(f"{who}: labels are {_kind(labels)}, not {shape} uint8 as their box")
+    if labels.size and labels.max() >= len(CLASSES):
+        raise PluginError(
+            f"{who}: labels hold {labels.max()}; the ids of classes are 0 to {len(CLASSES) - 1}"
+        )
+    return replace(one, box=box)
+
+
+def _kind(value: object) -> str:
+    """Describe a value that is not what it should be: shape and dtype of an array, else type."""
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape} {value.dtype}"
+    return "None" if value is None else f"{type(value).__name__} {value!r:.40}"

@@ -1,0 +1,133 @@
+"""Read a mask dump back: its lines, and any frame's label map."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SourceError
+from ..types import Labels
+from .lines import LINES, MANIFEST, Line, Lines, read_manifest
+from .readers import DAMAGES, READERS
+
+log = logging.getLogger(__name__)
+
+
+class MaskDump:
+    """A mask dump, open for reading.
+
+    ``dump[i]`` is the label map of the source's frame ``i``, (H, W) uint8 class ids; iterating
+    gives the maps of all its frames in order, as ``dump.frames`` gives their lines.
+
+    Attributes:
+        path: the folder.
+        manifest: what ``manifest.json`` says.
+        frames: the lines of ``frames.jsonl``, parsed when they are asked for.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a dump.
+
+        Raises:
+            SourceError: it is none, or it is damaged.
+        """
+        self.path = Path(path)
+        self.manifest = read_manifest(self.path)
+        self.frames = Lines(self.path / LINES, torn=not self.complete)
+        self._positions = {line["index"]: i for i, line in enumerate(self.frames)}
+        expected = self.manifest.get("frames")
+        if self.complete and expected != len(self.frames):
+            raise SourceError(
+                f"{self.path}: {MANIFEST} tells of {expected} frames, {LINES} of {len(self.frames)}"
+            )
+        if not self.complete:
+            log.warning(
+                "%s was not finished: it has %d frames; run again with --resume to complete it",
+                self.path,
+                len(self.frames),
+            )
+        self._maps = READERS[self.manifest["format"]](self.path, self.manifest)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run that wrote it came to its end."""
+        return bool(self.manifest.get("complete"))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[Labels]:
+        for line in self.frames:
+            yield self[line["index"]]
+
+    def __contains__(self, index: object) -> bool:
+        return index in self._positions
+
+    def __getitem__(self, index: int) -> Labels:
+        """Read the label map of a frame, (H, W) uint8, by its index in the source.
+
+        Raises:
+            IndexError: there is no such frame.
+            SourceError: the map is missing or damaged.
+        """
+        return self._read(index, instances=False).astype(np.uint8, copy=False)
+
+    def instances(self, index: int) -> NDArray[np.int32]:
+        """Read whose each pixel is, (H, W) int32 face ids, -1 where it is nobody's.
+
+        Raises:
+            IndexError: there is no such frame.
+            SourceError: the map is missing or damaged, or the dump has none.
+        """
+        if not self.manifest.get("instances"):
+            raise SourceError(f"{self.path} has no face ids; dump with --sink masks:instances=yes")
+        ids = self._read(index, instances=True).astype(np.int32)
+        return np.where(ids == 0, np.int32(-1), ids)
+
+    def line(self, index: int) -> Line:
+        """Find the line of a frame by its index in the source.
+
+        Raises:
+            IndexError: there is no such frame.
+        """
+        return self.frames[self._position(index)]
+
+    def to_coco(self, path: str | Path) -> None:
+        """Write every region as a COCO annotation; see `facereg.masks.coco.export`."""
+        from .coco import export
+
+        export(self, Path(path))
+
+    def close(self) -> None:
+        """Release everything; reading goes on to work, from the start."""
+        self._maps.close()
+
+    def __enter__(self) -> MaskDump:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+    def _position(self, index: int) -> int:
+        try:
+            return self._positions[index]
+        except KeyError:
+            known = f"{min(self._positions)} to {max(self._positions)}" if len(self) else "none"
+            raise IndexError(f"{self.path} has no frame {index}; it has {known}") from None
+
+    def _read(self, index: int, *, instances: bool) -> NDArray[Any]:
+        position = self._position(index)
+        try:
+            return self._maps.read(position, self.frames[position], instances)
+        except DAMAGES as e:
+            name = self.frames[position].get("file")
+            raise SourceError(f"{self.path / str(name)}, frame {index}: damaged: {e}") from e

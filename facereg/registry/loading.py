@@ -1,0 +1,264 @@
+"""Load plugins: import files, ask modules for their components, and check what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from .. import hookspecs
+from ..components import Detector, Segmenter, Sink, Source
+from ..errors import FaceregError, PluginError, UsageError, nearest
+from .options import Option
+
+Base = type[Source] | type[Detector] | type[Segmenter] | type[Sink]
+
+#: Kind of component -> its base class and the hook that registers it.
+KINDS: dict[str, tuple[Base | None, str]] = {
+    "source": (Source, "register_sources"),
+    "detector": (Detector, "register_detectors"),
+    "segmenter": (Segmenter, "register_segmenters"),
+    "sink": (Sink, "register_sinks"),
+    "view": (None, "register_views"),
+}
+
+_HOOKS = tuple(hook for _, hook in KINDS.values())
+_NAME = r"[a-z0-9][a-z0-9_-]*"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered class, or view function, and where it came from.
+
+    Attributes:
+        kind: source, detector, segmenter, sink or view.
+        name: what users call it.
+        cls: the class; a view's function.
+        layer: built-in, package, folder or file.
+        origin: the distribution and its version, or the file.
+    """
+
+    kind: str
+    name: str
+    cls: Any
+    layer: str
+    origin: str
+
+    def options(self) -> dict[str, Option]:
+        """List the options of the constructor, by name. A view has none."""
+        if self.kind == "view":
+            return {}
+        hints = typing.get_type_hints(self.cls.__init__)
+        parameters = inspect.signature(self.cls.__init__).parameters.values()
+        return {
+            p.name: Option(p.name, hints.get(p.name) or _type_of(p.default), p.default)
+            for p in parameters
+            if p.kind is p.KEYWORD_ONLY
+        }
+
+    def build(self, options: dict[str, str], *args: str, **given: Any) -> Any:
+        """Make an instance from the user's option texts, and from values of the caller's.
+
+        Raises:
+            UsageError: an unknown or missing option, or a value that cannot be.
+            PluginError: the constructor failed.
+        """
+        known = self.options()
+        values: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        for key in values.keys() - known:
+            raise UsageError(f"{self.kind} {self.name}: takes no {key!r}; leave it out")
+        for key in options:
+            if key not in known:
+                hint = nearest(key, known) if known else "it has no options"
+                raise UsageError(f"{self.kind} {self.name}: no option {key!r}: {hint}")
+        for key, text in options.items():
+            try:
+                values[key] = known[key].parse(text)
+            except ValueError as e:
+                raise UsageError(f"{self.kind} {self.name}: {key}={text}: {e}") from None
+        missing = [o.name for o in known.values() if o.required and o.name not in values]
+        if missing:
+            raise UsageError(f"{self.kind} {self.name}: needs the option {missing[0]}=…")
+        try:
+            made = self.cls(*args, **values)
+        except FaceregError:
+            raise
+        except (Exception, SystemExit) as e:
+            raise PluginError(
+                f"{self.kind} {self.name} ({self.origin}): {type(e).__name__}: {e}"
+            ) from e
+        if self.layer != "built-in":
+            made.origin = self.origin  # for errors at run time
+        return made
+
+
+def _type_of(default: Any) -> Any:
+    """Tell how an option without an annotation is read: as what it is by default."""
+    return next((kind for kind in (bool, int, float, Path) if isinstance(default, kind)), str)
+
+
+def import_file(path: Path) -> types.ModuleType:
+    """Import a plugin file as a module of its own, in sys.modules before it runs.
+
+    Raises:
+        PluginError: there is no such file, or it failed.
+    """
+    if not path.is_file():
+        raise PluginError(f"plugin {path}: no such file")
+    name = f"facereg_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"plugin {path}: not a Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as e:  # whatever the user's file does when it is run
+        del sys.modules[name]
+        raise PluginError(f"plugin {path}: {type(e).__name__}: {_one_line(e)}") from e
+    return module
+
+
+def collect(module: object, layer: str, origin: str) -> list[Component]:
+    """Ask one plugin for its components through its hooks, and check each.
+
+    Raises:
+        PluginError: it is for another facereg, has a hook that does not exist, registers nothing,
+            or something that is no component.
+    """
+    _check_version(module, origin)
+    manager = pluggy.PluginManager("facereg")
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(module)
+        manager.check_pending()
+    except pluggy.PluginValidationError as e:
+        raise PluginError(f"{origin}: {_misnamed(module) or _one_line(e)}") from e
+    found: list[Component] = []
+    for kind, (base, hook) in KINDS.items():
+        for answer in _answers(manager, hook, origin):
+            if base is None:
+                found += _views(answer, layer, origin)
+            else:
+                found += _classes(kind, base, answer, layer, origin)
+    if not found:
+        raise PluginError(
+            f"{origin}: registers nothing; it needs a function marked @facereg.hookimpl and named "
+            f"{', '.join(_HOOKS)}"
+        )
+    return found
+
+
+def _check_version(module: object, origin: str) -> None:
+    version = getattr(module, "api_version", hookspecs.API_VERSION)
+    if not isinstance(version, int):
+        raise PluginError(f"{origin}: api_version is {version!r}; it must be a whole number")
+    if version > hookspecs.API_VERSION:
+        raise PluginError(
+            f"{origin}: made for plugin API {version}, and this facereg has "
+            f"{hookspecs.API_VERSION}: upgrade facereg"
+        )
+
+
+def _misnamed(module: object) -> str:
+    """Name a marked function that is no hook, and the hook that is nearest; empty if none is."""
+    for name in dir(module):
+        if name not in _HOOKS and hasattr(getattr(module, name), "facereg_impl"):
+            return f"there is no hook {name!r}: {nearest(name, _HOOKS, 1)}"
+    return ""
+
+
+def _answers(manager: pluggy.PluginManager, hook: str, origin: str) -> Iterable[object]:
+    try:
+        return typing.cast(Iterable[object], getattr(manager.hook, hook)())
+    except FaceregError:
+        raise
+    except Exception as e:  # whatever somebody else's hook does
+        raise PluginError(f"{origin}: {hook}(): {type(e).__name__}: {_one_line(e)}") from e
+
+
+def _classes(kind: str, base: Base, answer: object, layer: str, origin: str) -> list[Component]:
+    if not isinstance(answer, Iterable):
+        raise PluginError(f"{origin}: register_{kind}s() must return a list of classes: [{kind}]")
+    return [_component(kind, base, cls, layer, origin) for cls in answer]
+
+
+def _component(kind: str, base: Base, cls: Any, layer: str, origin: str) -> Component:
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise PluginError(f"{origin}: {cls!r} is not a subclass of facereg.{base.__name__}")
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+        raise PluginError(
+            f"{origin}: {cls.__name__}.name is {name!r}; it must be a word of a-z, 0-9, _ and -"
+        )
+    if inspect.isabstract(cls):
+        lacking = ", ".join(sorted(cls.__abstractmethods__))
+        raise PluginError(f"{origin}: {cls.__name__} does not define {lacking}")
+    component = Component(kind, name, cls, layer, origin)
+    _check_constructor(component)
+    return component
+
+
+def _check_constructor(component: Component) -> None:
+    """Refuse a constructor whose options users could not give."""
+    cls, origin = component.cls, component.origin
+    try:
+        component.options()
+    except Exception as e:
+        raise PluginError(
+            f"{origin}: {cls.__name__}.__init__ has an annotation that cannot be resolved: {e}"
+        ) from e
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    extra = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if component.kind == "source":
+        if cls.__init__ is object.__init__ or not extra:
+            raise PluginError(f"{origin}: {cls.__name__}.__init__ must take spec, as (self, spec)")
+        extra = extra[1:]
+    if extra:
+        raise PluginError(
+            f"{origin}: {cls.__name__}.__init__ takes {extra[0]!r} by position; options are "
+            f"keyword-only: write a * before it"
+        )
+
+
+def _views(answer: object, layer: str, origin: str) -> list[Component]:
+    if not isinstance(answer, Mapping):
+        raise PluginError(f"{origin}: register_views() must return a dict of names and functions")
+    found = []
+    for name, function in answer.items():
+        if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+            raise PluginError(
+                f"{origin}: a view is named {name!r}; it must be a word of a-z, 0-9, _ and -"
+            )
+        if not callable(function):
+            raise PluginError(f"{origin}: view {name}: {function!r} is not a function")
+        takes_regions(function, f"{origin}: view {name}")
+        found.append(Component("view", name, function, layer, origin))
+    return found
+
+
+def takes_regions(function: Callable[..., Any], who: str) -> bool:
+    """Tell a view of two arguments, result and class ids, from one of the result alone.
+
+    Raises:
+        PluginError: it takes neither one nor two.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    needed = [p for p in parameters if p.default is p.empty and p.kind in kinds]
+    if len(needed) not in (1, 2):
+        raise PluginError(f"{who} must take the result, or the result and class ids")
+    return len(needed) == 2
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,293 @@
+"""Find, list and build components by name.
+
+Built-ins are named here by dotted string and registered through the same hooks as everybody's, so
+that importing this module imports none of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import logging
+import os
+import re
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..checks import check_picture
+from ..components import Source
+from ..errors import FaceregError, PluginError, UsageError, hide_password, nearest
+from ..types import FrameResult, Image
+from .loading import KINDS, Component, collect, import_file, takes_regions
+from .options import Option, split_chain, split_spec
+
+__all__ = ["KINDS", "LAYERS", "Component", "Failure", "Option", "Registry", "split_spec"]
+
+log = logging.getLogger(__name__)
+
+ENTRY_POINTS = "facereg"
+
+#: Environment variables: folders of plugin files, and names of plugins not to be loaded.
+FOLDERS, DISABLED = "FACEREG_PLUGINS", "FACEREG_DISABLE_PLUGINS"
+
+BUILTINS = (
+    "facereg.sources.file",
+    "facereg.sources.images",
+    "facereg.sources.rtsp",
+    "facereg.sources.webcam",
+    "facereg.plugins.mtcnn",
+    "facereg.plugins.haar",
+    "facereg.plugins.deepface",
+    "facereg.plugins.pspnet.segmenter",
+    "facereg.plugins.replay",
+    "facereg.views",
+    "facereg.sinks.mp4",
+    "facereg.sinks.masks",
+    "facereg.sinks.images",
+    "facereg.sinks.stats",
+    "facereg.sinks.window",
+    "facereg.sinks.isolated",
+)
+
+#: The detector that runs several and merges what they find; built for ``NAME+NAME``.
+CHAIN = "facereg.plugins.chain"
+
+#: Where a component may come from; a later layer overrides an earlier one.
+LAYERS = ("built-in", "package", "folder", "file")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin that is not loaded.
+
+    Attributes:
+        origin: the distribution and its version, or the file.
+        reason: why, in a line.
+        disabled: whether the user wanted it so.
+    """
+
+    origin: str
+    reason: str
+    disabled: bool = False
+
+
+class Registry:
+    """Every component that can be named.
+
+    Attributes:
+        failures: plugins that were skipped, and why.
+    """
+
+    def __init__(self, files: Iterable[str | Path] = ()) -> None:
+        """Load the built-ins, the installed packages, the user's folders and the given files.
+
+        ``FACEREG_PLUGINS`` names folders, as ``PATH`` does; every ``*.py`` in them is a plugin.
+        ``FACEREG_DISABLE_PLUGINS`` lists names not to be loaded, with commas: of a distribution,
+        an entry point, a file, or the module of a built-in.
+
+        Raises:
+            PluginError: one of the given files is broken, or two of them use one name.
+        """
+        self.failures: list[Failure] = []
+        self._found: dict[tuple[str, str], Component] = {}
+        self._disabled = _Disabled(os.environ.get(DISABLED, ""))
+        for name in BUILTINS:
+            if not self._refuses("facereg", name.rpartition(".")[2]):
+                self._add(functools.partial(importlib.import_module, name), "built-in", "facereg")
+        self._load_packages()
+        self._load_folders()
+        for file in files:
+            self._add(functools.partial(import_file, Path(file)), "file", str(file))
+        self._disabled.warn_of_unknown()
+        self._register_views()
+
+    def _load_packages(self) -> None:
+        """Load each installed entry point by itself, so that a broken one spoils no other."""
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+            name = entry.dist.name if entry.dist else entry.value
+            origin = f"{name} {entry.dist.version}" if entry.dist else name
+            if not self._refuses(origin, name, entry.name):
+                self._try(entry.load, "package", origin)
+
+    def _load_folders(self) -> None:
+        """Load every Python file of the folders in ``FACEREG_PLUGINS``."""
+        for folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
+            path = Path(folder).expanduser()
+            if not path.is_dir():
+                self._skip(str(path), f"there is no such folder ({FOLDERS})")
+                continue
+            for file in sorted(path.glob("[!_]*.py")):
+                if not self._refuses(str(file), file.stem):
+                    self._try(functools.partial(import_file, file), "folder", str(file))
+
+    def _refuses(self, origin: str, *names: str) -> bool:
+        if not self._disabled.has(names):
+            return False
+        self.failures.append(Failure(origin, f"{names[-1]} is in {DISABLED}", disabled=True))
+        return True
+
+    def _try(self, load: Callable[[], object], layer: str, origin: str) -> None:
+        try:
+            self._add(load, layer, origin)
+        except PluginError as e:
+            self._skip(origin, str(e))
+        except (Exception, SystemExit) as e:  # whatever somebody else's module does
+            self._skip(origin, f"{type(e).__name__}: {e}")
+
+    def _skip(self, origin: str, reason: str) -> None:
+        reason = " ".join(reason.split()).removeprefix(f"{origin}: ")
+        self.failures.append(Failure(origin, reason.removeprefix(f"plugin {origin}: ")))
+        log.warning("plugin %s is not loaded: %s", origin, self.failures[-1].reason)
+
+    def _add(self, load: Callable[[], object], layer: str, origin: str) -> None:
+        """Load one plugin and take all of its components, or none."""
+        found: dict[tuple[str, str], Component] = {}
+        for component in collect(load(), layer, origin):
+            key = component.kind, component.name
+            self._check_duplicate(component, found.get(key) or self._found.get(key))
+            found[key] = component
+        self._found.update(found)
+
+    def _check_duplicate(self, new: Component, old: Component | None) -> None:
+        if old is None:
+            return
+        if old.layer == new.layer:
+            raise PluginError(
+                f"two {new.kind}s are named {new.name}: from {old.origin} and from {new.origin}"
+            )
+        log.info("%s %s from %s replaces the %s one", new.kind, new.name, new.origin, old.layer)
+
+    def _register_views(self) -> None:
+        from .. import views
+
+        for component in self.components("view"):
+            regions = takes_regions(component.cls, component.name)
+            function = component.cls if component.layer == "built-in" else _checked(component)
+            views.register_view(component.name, function, takes_regions=regions)
+
+    def components(self, kind: str | None = None) -> list[Component]:
+        """List components by kind and name, or those of one kind."""
+        found = [c for c in self._found.values() if kind in (None, c.kind)]
+        return sorted(found, key=lambda c: (list(KINDS).index(c.kind), c.name))
+
+    def find(self, kind: str, name: str) -> Component:
+        """Look a component up.
+
+        Raises:
+            UsageError: there is none; the message names the nearest.
+        """
+        try:
+            return self._found[kind, name]
+        except KeyError:
+            known = [c.name for c in self.components(kind)]
+            raise UsageError(f"unknown {kind} {name!r}: {nearest(name, known)}") from None
+
+    def build(self, kind: str, spec: str, **given: Any) -> Any:
+        """Build a detector, segmenter or sink from ``name:option=value,…``.
+
+        ``name:rest`` gives ``rest`` to the option ``path`` where there is one. Detectors may be
+        chained as ``name+name``, each with its own options.
+
+        Raises:
+            UsageError: an unknown name or option, or a value that cannot be.
+            PluginError: a constructor failed.
+        """
+        names = [c.name for c in self.components(kind)]
+        parts = split_chain(spec, names) if kind == "detector" else [spec]
+        if len(parts) == 1:
+            return self._build(kind, spec, given)
+        built: list[Any] = []
+        try:
+            built += (self._build(kind, part, given) for part in parts)
+        except BaseException:
+            for detector in built:
+                detector.close()
+            raise
+        return importlib.import_module(CHAIN).ChainDetector(built)
+
+    def _build(self, kind: str, spec: str, given: dict[str, Any]) -> Any:
+        name, rest, options = split_spec(spec)
+        component = self.find(kind, name)
+        if rest:
+            if "path" not in component.options():
+                raise UsageError(f"{kind} {spec!r}: options are written {name}:option=value,…")
+            if "path" in options:
+                raise UsageError(f"{kind} {spec!r}: the path is given twice")
+            options["path"] = rest
+        return component.build(options, **given)
+
+    def open_source(self, spec: str, **given: Any) -> Source:
+        """Open the source that a spec means.
+
+        ``NAME:rest,option=value`` means the source of that name; anything else goes to the first
+        that matches, plugins' before built-ins.
+
+        Raises:
+            UsageError: no source can be meant.
+        """
+        name, colon, rest = spec.partition(":")
+        if colon and not rest.startswith("//") and ("source", name) in self._found:
+            _, place, options = split_spec(spec)
+            return typing.cast(Source, self.find("source", name).build(options, place, **given))
+        sources = sorted(self.components("source"), key=lambda c: -LAYERS.index(c.layer))
+        for component in sources:
+            if _matches(component, spec):
+                return typing.cast(Source, component.build({}, spec, **given))
+        raise UsageError(
+            f"{hide_password(spec)}: neither an existing file or folder, nor a camera, a URL or "
+            f"NAME:… of a source ({', '.join(c.name for c in self.components('source'))})"
+        )
+
+
+class _Disabled:
+    """The names that the user does not want, and which of them were met."""
+
+    def __init__(self, text: str) -> None:
+        self._names = {_normal(name): name.strip() for name in text.split(",") if name.strip()}
+        self._met: set[str] = set()
+
+    def has(self, names: Iterable[str]) -> bool:
+        hit = self._names.keys() & {_normal(name) for name in names}
+        self._met |= hit
+        return bool(hit)
+
+    def warn_of_unknown(self) -> None:
+        for name in self._names.keys() - self._met:
+            log.warning("%s: there is no plugin %r", DISABLED, self._names[name])
+
+
+def _normal(name: str) -> str:
+    """Write a name as package indexes compare them."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _matches(component: Component, spec: str) -> bool:
+    try:
+        return bool(component.cls.matches(spec))
+    except FaceregError:
+        raise
+    except Exception as e:
+        raise PluginError(
+            f"source {component.name} ({component.origin}): matches(): {type(e).__name__}: {e}"
+        ) from e
+
+
+def _checked(component: Component) -> Callable[..., Image]:
+    """Wrap somebody else's view, so that what it raises or draws wrongly is told as its fault."""
+    who = f"view {component.name} ({component.origin})"
+
+    @functools.wraps(component.cls)
+    def draw(result: FrameResult, ids: tuple[int, ...] | None = None) -> Image:
+        try:
+            picture = component.cls(result) if ids is None else component.cls(result, ids)
+        except FaceregError:
+            raise
+        except Exception as e:
+            raise PluginError(f"{who}, frame {result.frame.index}: {type(e).__name__}: {e}") from e
+        return check_picture(picture, result.frame, who)
+
+    return draw

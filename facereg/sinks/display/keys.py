@@ -1,0 +1,109 @@
+"""The keys of a window, as data: help, README and man page are made of this one table."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import NamedTuple
+
+#: The region that each number key shows, as in the upstream project.
+NUMBER_KEYS: dict[str, str] = {
+    "1": "skin",
+    "2": "eyebrows",
+    "3": "eyes",
+    "4": "nose",
+    "5": "lips",
+    "6": "mouth_interior",
+    "7": "hair",
+    "8": "eyelids",
+    "9": "ears",
+    "0": "glasses",
+}
+
+
+class Key(NamedTuple):
+    """One key.
+
+    Attributes:
+        key: the character that it types, or its name.
+        action: what is called: the method ``WindowSink.do_ACTION``.
+        text: what it does, for people.
+        region: the region that a number key selects.
+    """
+
+    key: str
+    action: str
+    text: str
+    region: str = ""
+
+
+KEYS: tuple[Key, ...] = (
+    Key("a", "whole", "the whole picture"),
+    Key("f", "face", "the face: the largest, or the one chosen with n"),
+    *(Key(key, "region", f"{name} alone", name) for key, name in NUMBER_KEYS.items()),
+    Key("o", "overlay", "the regions' colours over the picture, on and off"),
+    Key("g", "gallery", "gallery: each face's region map beside the picture"),
+    Key("b", "blur", "blur the selected region, on and off"),
+    Key("+", "stronger", "stronger colours"),
+    Key("-", "weaker", "weaker colours"),
+    Key("m", "mirror", "mirror the window; files are never mirrored"),
+    Key("n", "next", "next face: everybody, then one after the other"),
+    Key("p", "pause", "pause; a live source is still read and recorded"),
+    Key("s", "snapshot", "snapshot: save the picture as PNG"),
+    Key("r", "record", "start and stop recording what the window shows to a new MP4"),
+    Key("h", "help", "this help"),
+    Key("F11", "fullscreen", "full screen, on and off"),
+    Key("q", "quit", "quit; every file is finished"),
+    Key("Esc", "quit", "quit; every file is finished"),
+)
+
+_BY_KEY = {key.key: key for key in KEYS}
+_BY_KEY["="] = _BY_KEY["+"]  # where + needs Shift
+
+
+def find(key: str) -> Key | None:
+    """Look a key up by the character it typed, capital or not, or by its name."""
+    return _BY_KEY.get(key) or _BY_KEY.get(key.lower())
+
+
+def rows() -> list[tuple[str, str]]:
+    """List keys and what they do, those that do the same together."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for key in KEYS:
+        text = "" if key.region else key.text
+        together.setdefault((key.action, text), []).append(key.key)
+    regions = ", ".join(f"{key} {name}" for key, name in NUMBER_KEYS.items())
+    return [
+        (f"{names[0]}-{names[-1]}" if action == "region" else ", ".join(names), text or regions)
+        for (action, text), names in together.items()
+    ]
+
+
+def lines() -> list[tuple[str, str]]:
+    """List what `rows` does, long texts continued in rows without a key."""
+    found = []
+    for names, text in rows():
+        # A number stays with the region that it means.
+        first, *more = textwrap.wrap(re.sub(r"(\d) ", "\\1\N{NO-BREAK SPACE}", text), 60)
+        found += [(names, first), *(("", part) for part in more)]
+    return [(names, text.replace("\N{NO-BREAK SPACE}", " ")) for names, text in found]
+
+
+def as_text() -> str:
+    """Write the table as plain lines."""
+    width = max(len(names) for names, _ in lines())
+    return "\n".join(f"{names:<{width}}  {text}" for names, text in lines())
+
+
+def as_sentence() -> str:
+    """Write the table in one line, for the man page, which breaks lines as it likes."""
+    return "; ".join(f"{names}: {text.replace(';', ',')}" for names, text in rows()) + "."
+
+
+def as_markdown() -> str:
+    """Write the table as the README has it."""
+    lines = ["| key | does |", "|---|---|"]
+    for names, text in rows():
+        keys = " ".join(f"`{name}`" for name in names.split(", "))
+        lines.append(f"| {keys} | {text} |")
+    return "\n".join(lines)

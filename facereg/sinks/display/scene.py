@@ -1,0 +1,136 @@
+"""What a window shows of a result: which view, whose face, how strong the colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...types import Box, Detection, Face, FrameResult, Image, RegionMasks
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture's recipe. Keys make one into the next; nothing here knows of windows.
+
+    Attributes:
+        view: a view as ``--view`` takes it; ``raw`` with ``colors`` is the overlay.
+        colors: whether the regions' colours lie over what the view shows.
+        region: the selected region, or several as ``eyes+lips``.
+        face: id of the one face that is shown, or None for every face.
+        strength: share of the colour in a coloured pixel.
+    """
+
+    view: str
+    colors: bool
+    region: str
+    face: int | None = None
+    strength: float = 0.55
+
+    @classmethod
+    def of(cls, view: str) -> Scene:
+        """Begin with a view.
+
+        Raises:
+            UsageError: there is no such view.
+        """
+        from ...views import view as find_view
+
+        find_view(view)
+        name, _, region = view.partition(":")
+        region = region.replace(",", "+") or "face"
+        if name == "overlay":
+            return cls("raw", True, region)
+        return cls(f"{name}:{region}" if ":" in view else name, name == "gallery", region)
+
+    def whole(self) -> Scene:
+        """Show the whole picture with its colours."""
+        return replace(self, view="raw", colors=True)
+
+    def closeup(self) -> Scene:
+        """Show the face."""
+        return replace(self, view="face", colors=False)
+
+    def select(self, region: str) -> Scene:
+        """Show a region alone, or blur it where the one before it is blurred."""
+        name = "blur" if self.view.startswith("blur:") else "isolated"
+        return replace(self, view=f"{name}:{region}", region=region, colors=False)
+
+    def recolored(self) -> Scene:
+        """Put the colours on or off."""
+        return replace(self, colors=not self.colors)
+
+    def gallery(self) -> Scene:
+        """Show the gallery, or the whole picture again."""
+        return self.whole() if self.view == "gallery" else replace(self.whole(), view="gallery")
+
+    def blurred(self) -> Scene:
+        """Blur the selected region, or show the whole picture again."""
+        if self.view.startswith("blur:"):
+            return self.whole()
+        return replace(self, view=f"blur:{self.region}", colors=False)
+
+    def adjusted(self, step: float) -> Scene:
+        """Make the colours stronger or weaker; where there are none, put them on."""
+        strength = round(min(1.0, max(0.1, self.strength + step)), 2)
+        return replace(self, strength=strength, colors=True)
+
+    def next_face(self, result: FrameResult) -> Scene:
+        """Choose the next of a result's faces by id, after the last everybody."""
+        ids = sorted(face.id for face in result.faces)
+        later = [i for i in ids if self.face is None or i > self.face]
+        return replace(self, face=later[0] if later else None)
+
+    @property
+    def title(self) -> str:
+        """Name it in a few letters, for the status line."""
+        name = "overlay" if self.view == "raw" and self.colors else self.view
+        name = name.removeprefix("isolated:").replace("+", ", ").replace(":", " ")
+        return name if self.face is None else f"{name} of face {self.face}"
+
+    def draw(self, result: FrameResult) -> Image:
+        """Draw a result: (h, w, 3) uint8 BGR, in the size that the view gives it."""
+        from ...views import gallery, overlay
+        from ...views import view as find_view
+
+        if self.face is not None:
+            result = FrameResult(
+                result.frame, tuple(face for face in result.faces if face.id == self.face)
+            )
+        picture = overlay(result, self.strength) if self.colors else result.frame.image
+        if self.view == "raw":
+            return picture if self.colors else picture.copy()
+        if self.view == "gallery":
+            out = gallery(result)
+            out[:, : picture.shape[1]] = picture
+            return out
+        frame = replace(result.frame, image=picture)
+        return find_view(self.view)(FrameResult(frame, result.faces))
+
+
+def mirrored(result: FrameResult) -> FrameResult:
+    """Flip a result left to right. Regions keep their names: a left eye is still the left eye."""
+    frame = result.frame
+    width = frame.width
+    faces = tuple(
+        Face(face.id, _detection(face.detection, width), _regions(face.regions, width), face.reused)
+        for face in result.faces
+    )
+    return FrameResult(replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1])), faces)
+
+
+def _box(box: Box, width: int) -> Box:
+    return Box(width - box.x1, box.y0, width - box.x0, box.y1)
+
+
+def _detection(detection: Detection, width: int) -> Detection:
+    points = detection.landmarks
+    if points is not None:
+        points = np.array([width - 1, 0], np.float32) + points * np.array([-1, 1], np.float32)
+    return replace(detection, box=_box(detection.box, width), landmarks=points)
+
+
+def _regions(regions: RegionMasks | None, width: int) -> RegionMasks | None:
+    if regions is None:
+        return None
+    return RegionMasks(_box(regions.box, width), np.ascontiguousarray(regions.labels[:, ::-1]))

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from facereg.checks import check_detections, check_picture, check_regions, label
+from facereg.errors import PluginError
+from facereg.testing import ScriptedDetector, noise
+from facereg.types import Box, Detection, Frame, RegionMasks
+
+BOX = Box(10, 10, 30, 30)
+POINTS = np.full((5, 2), 15, np.float32)
+NAN_POINTS = np.full((5, 2), np.nan, np.float32)
+LABELS = np.ones((20, 20), np.uint8)
+
+
+@pytest.fixture
+def frame() -> Frame:
+    return Frame(noise(50, 80), 57)
+
+
+def test_a_sound_answer_passes_as_it_is(frame: Frame) -> None:
+    found = [Detection(BOX, 0.5), Detection(BOX, 1.0, POINTS, track=3)]
+
+    assert check_detections(found, frame, "detector mine") == tuple(found)
+    assert check_detections((), frame, "detector mine") == ()
+
+
+def test_a_box_over_the_edge_stays_and_one_outside_goes(frame: Frame) -> None:
+    over, outside = Detection(Box(-5, 40, 20, 60), 0.5), Detection(Box(80, 0, 99, 20), 0.5)
+
+    assert check_detections([over, outside], frame, "detector mine") == (over,)
+
+
+def test_numbers_of_numpy_become_plain(frame: Frame) -> None:
+    box = Box(*np.array([1, 2, 3, 4]))
+    (one,) = check_detections([Detection(box, np.float32(1.0000001))], frame, "detector mine")
+
+    assert one.box == (1, 2, 3, 4) and all(type(side) is int for side in one.box)
+    assert type(one.score) is float and one.score == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "answered None, not a list or tuple"),
+        ((d for d in ()), "answered generator"),
+        ("faces", "answered str 'faces'"),
+        (np.zeros((2, 5)), "answered an array (2, 5) float64"),
+        ([(1, 2, 3, 4)], "face 0: tuple (1, 2, 3, 4) is not a facereg.Detection"),
+        ([Detection(BOX, 1.0), None], "face 1: None is not a facereg.Detection"),
+        ([Detection(Box(30, 10, 10, 30), 1.0)], "box (30, 10, 10, 30) is empty or inverted"),
+        ([Detection(Box(10, 10, 10, 30), 1.0)], "is empty or inverted"),
+        ([Detection(Box(1.5, 2, 3, 4), 1.0)], "is not four whole numbers"),  # type: ignore[arg-type]
+        ([Detection([1, 2, 3, 4], 1.0)], "is not four whole numbers"),  # type: ignore[arg-type]
+        ([Detection(BOX, float("nan"))], "the score is nan; it must be from 0 to 1"),
+        ([Detection(BOX, 99.0)], "the score is 99; it must be from 0 to 1"),
+        ([Detection(BOX, -0.5)], "the score is -0.5"),
+        ([Detection(BOX, "high")], "the score is str 'high', not a number"),  # type: ignore[arg-type]
+        ([Detection(BOX, 1.0, POINTS[:4])], "an array (4, 2) float32, not (5, 2) float32"),
+        ([Detection(BOX, 1.0, POINTS.astype(float))], "an array (5, 2) float64"),  # type: ignore[arg-type]
+        ([Detection(BOX, 1.0, NAN_POINTS)], "landmarks are not finite"),
+        ([Detection(BOX, 1.0, track="me")], "track is 'me'"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_wrong_detection_names_plugin_and_frame(frame: Frame, answer: Any, message: str) -> None:
+    with pytest.raises(PluginError, match=re.escape(message)) as error:
+        check_detections(answer, frame, "detector mine")
+    assert str(error.value).startswith("detector mine, frame 57")
+    assert "\n" not in str(error.value)
+
+
+def test_sound_regions_pass(frame: Frame) -> None:
+    regions, empty = RegionMasks(BOX, LABELS), RegionMasks(Box(80, 5, 80, 9), LABELS[:4, :0])
+
+    assert [r.box for r in check_regions([regions, empty], frame, 2, "x")] == [BOX, empty.box]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([], "answered 0 regions for 1 faces; one each"),
+        ([RegionMasks(BOX, LABELS)] * 2, "answered 2 regions for 1 faces"),
+        ([LABELS], "face 0: an array (20, 20) uint8 is not a facereg.RegionMasks"),
+        ([RegionMasks(Box(70, 10, 90, 30), LABELS)], "reaches out of the frame of 80x50"),
+        ([RegionMasks(Box(-1, 10, 19, 30), LABELS)], "reaches out of the frame"),
+        ([RegionMasks(BOX, LABELS[:5])], "an array (5, 20) uint8, not (20, 20) uint8"),
+        ([RegionMasks(BOX, LABELS.astype(int))], "an array (20, 20) int64"),  # type: ignore[arg-type]
+        ([RegionMasks(BOX, LABELS * 21)], "labels hold 21; the ids of classes are 0 to 20"),
+    ],
+)
+def test_wrong_regions_name_plugin_and_frame(frame: Frame, answer: Any, message: str) -> None:
+    with pytest.raises(PluginError, match=re.escape(message)) as error:
+        check_regions(answer, frame, 1, "segmenter mine")
+    assert str(error.value).startswith("segmenter mine, frame 57")
+
+
+def test_a_component_is_named_with_where_it_is_from() -> None:
+    mine = ScriptedDetector({})
+    assert label("detector", mine) == "detector scripted"
+    mine.origin = "my_detector.py"  # type: ignore[attr-defined]
+    assert label("detector", mine) == "detector scripted (my_detector.py)"
+
+
+def test_a_read_only_picture_is_copied(frame: Frame) -> None:
+    picture = check_picture(frame.image, frame, "view mine")
+
+    assert picture.flags.writeable and picture is not frame.image
+    assert check_picture(picture, frame, "view mine") is picture
+    with pytest.raises(PluginError, match="view mine, frame 57: drew None"):
+        check_picture(None, frame, "view mine")
