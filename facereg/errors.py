@@ -41,6 +41,22 @@ class SinkError(FaceregError):
     """An output cannot be written."""
 
 
+def missing_extra(package: str, extra: str, purpose: str) -> FaceregError:
+    """Make the error for a package of an optional extra that is not installed.
+
+    Args:
+        package: the package that could not be imported.
+        extra: the extra of facereg that brings it.
+        purpose: what needs it, as the start of a sentence.
+
+    >>> str(missing_extra("torch", "torch", "engine=torch"))
+    "engine=torch needs torch, which is not installed: pip install 'facereg[torch]'"
+    """
+    return FaceregError(
+        f"{purpose} needs {package}, which is not installed: pip install 'facereg[{extra}]'"
+    )
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     """Say which of the known names the user may have meant, as the end of an error line."""
     known = sorted(known)

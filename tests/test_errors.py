@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facereg.errors import hide_password
+from facereg.errors import hide_password, missing_extra
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_passwords_are_hidden(text: str) -> None:
 )
 def test_what_is_no_password_stays(text: str) -> None:
     assert hide_password(text) == text
+
+
+def test_a_missing_extra_names_the_command_that_installs_it() -> None:
+    message = str(missing_extra("matplotlib", "plot", "facereg plot"))
+
+    assert message == (
+        "facereg plot needs matplotlib, which is not installed: pip install 'facereg[plot]'"
+    )
