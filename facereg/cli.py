@@ -319,6 +319,12 @@ def _train(add: _Adder) -> None:
         help="share of DATASET's pictures that get hats, glasses or textures of others",
     )
     recipe.add_argument(
+        "--occlude",
+        type=_share,
+        default=0.0,
+        help="share of all pictures that get masks, hands or other objects before their faces",
+    )
+    recipe.add_argument(
         "--teacher",
         action="append",
         default=[],

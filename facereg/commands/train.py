@@ -98,7 +98,8 @@ def _data(args: argparse.Namespace, main: FaceDataset) -> Data:
         )
 
     partial = opened(args.partial) if args.partial else None
-    return Data(main, [opened(folder) for folder in args.also], partial, args.share, args.mixed)
+    also = [opened(folder) for folder in args.also]
+    return Data(main, also, partial, args.share, mixed=args.mixed, occluded=args.occlude)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

@@ -25,6 +25,9 @@ class Recipe:
     minutes: float | None = None
     steps: int | None = None
     compile: bool = False
+    frozen: int = 0  # blocks at the backbone's start that stay as they are
+    bf16: bool = True  # compute in bfloat16; without hardware for it, backwards is slower so
+    threads: int = 0  # of torch; 0 leaves the choice to it
     plain: float = 0.0  # share of the views that are pictures as they are, or mirrored
     start: tuple[str, ...] = ()  # files that the network started from
     teachers: tuple[str, ...] = ()

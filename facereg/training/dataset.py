@@ -24,6 +24,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 #: Label of a pixel whose class is unknown; losses and scores pass over it.
 IGNORE = 255
 
+#: Label of a pixel of an object in front of a face: background, which teachers may not know yet.
+OCCLUDED = 253
+
+#: Value of such pixels in the files of a dataset's optional folder ``region/``.
+OBJECT_REGION = 2
+
 
 class FaceDataset:
     """Pairs of a face crop and its label map.
@@ -80,6 +86,16 @@ class FaceDataset:
         if image is None:
             raise SourceError(f"{path}: not an image that can be read")
         return np.asarray(image, np.uint8)
+
+    def objects(self, index: int) -> NDArray[np.bool_] | None:
+        """Read which pixels show an object in front of the face, (H, W); None if nobody marked it.
+
+        They are those of value `OBJECT_REGION` in ``region/NAME.png``.
+        """
+        path = self.root / "region" / f"{self.names[index]}.png"
+        if not path.is_file():
+            return None
+        return np.asarray(np.array(Image.open(path)) == OBJECT_REGION)
 
     def labels(self, index: int) -> NDArray[np.uint8]:
         """Read a label map, (H, W) uint8 class ids, `IGNORE` where unknown.

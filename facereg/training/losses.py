@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..regions import CLASSES
 from .config import Recipe
-from .dataset import IGNORE
+from .dataset import IGNORE, OCCLUDED
 from .loader import REST
 from .metrics import JEWELLERY
 
@@ -57,7 +57,8 @@ def loss_of(
     columns = at_every_other(logits.shape[3], labels.shape[2], phase[1])
     labels = labels[:, phase[0] :: 2, phase[1] :: 2]
     logits = rows @ logits.float() @ columns.T
-    rest, known = labels == REST, labels < REST
+    labels = labels.masked_fill(labels == OCCLUDED, 0)
+    rest, known = labels == REST, labels < OCCLUDED
     named = labels.masked_fill(~known, IGNORE)
     entropy = F.cross_entropy(
         logits,
@@ -96,11 +97,11 @@ def distance_to(taught: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         taught: (N, C, S/4, S/4), the probabilities that the teachers give.
         logits: of the same shape.
-        labels: (N, S, S); nothing is learnt where they are `IGNORE`.
+        labels: (N, S, S); nothing is learnt where they are `IGNORE` or `OCCLUDED`.
     """
     labels = labels[:, 2::4, 2::4].unsqueeze(1)
     named = labels < taught.shape[1]
     granted = taught.gather(1, labels.where(named, 0)) > EXCLUDED
-    known = (labels != IGNORE) & (granted | ~named)
+    known = (labels != IGNORE) & (labels != OCCLUDED) & (granted | ~named)
     apart = F.kl_div(logits.float().log_softmax(1), taught, reduction="none")
     return (apart * known).sum() / known.sum().clamp_min(1)

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError, UsageError
+from ..plugins.pspnet.backbones import EfficientNetLite
 from ..plugins.pspnet.network import PSPNet
-from ..types import Image, Labels
 from .augment import Augment
 from .config import Recipe
 from .dataset import FaceDataset
 from .distillation import Teachers
 from .evaluate import predict_with_torch, score
-from .loader import Batches, Data
+from .loader import Batch, Batches, Data
 from .losses import distance_to, loss_of
 from .pretrained import MEAN, STD
 
@@ -98,11 +98,23 @@ class Trainer:
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
         )
+        for module in self._frozen():
+            module.requires_grad_(requires_grad=False)
         self.average = Average(network, recipe.ema)
         self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, float]] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
+
+    def _frozen(self) -> list[nn.Module]:
+        """List the parts of the backbone that stay as they are."""
+        if not self.recipe.frozen:
+            return []
+        backbone = self.network.backbone
+        if not isinstance(backbone, EfficientNetLite):
+            raise UsageError("only an EfficientNet-Lite can be frozen in part")
+        stem, norm, blocks = backbone.children()
+        return [stem, norm, *list(blocks.children())[: self.recipe.frozen]]
 
     @property
     def checkpoint(self) -> Path:
@@ -160,23 +172,27 @@ class Trainer:
     def _go_on(self) -> None:
         cv2.setNumThreads(1)  # OpenCV's threads and torch's would fight for the same cores
         torch.manual_seed(self.recipe.seed + self.step)
+        if self.recipe.threads:
+            torch.set_num_threads(self.recipe.threads)
         self.network.train()
+        for module in self._frozen():
+            module.eval()
         forward: Callable[[Tensor], Tensor] = (
             torch.compile(self.network) if self.recipe.compile else self.network
         )
         augment = Augment(self.recipe.size, self.recipe.plain)
         batches = Batches(self.data, augment, self.recipe.batch, self.recipe.seed)
         self.judged = torch.from_numpy(batches.judged)
-        saved = scored = told = time.monotonic()
+        saved = scored = told = ended = time.monotonic()
         recent: list[float] = []
-        for images, labels in batches.ahead(self.step):
+        for batch, taught in batches.ahead(self.step, self.teachers):
             progress = self.recipe.progress(self.step, self.seconds)
             if progress >= 1:
                 break
-            start = time.monotonic()
-            recent.append(self._train(forward, images, labels, progress))
+            recent.append(self._train(forward, batch, taught, progress))
             now = time.monotonic()
-            self.seconds += min(now - start, PAUSE)
+            self.seconds += min(now - ended, PAUSE)
+            ended = now
             if now - told > 30:
                 self._tell(recent, progress)
                 recent, told = [], now
@@ -186,18 +202,24 @@ class Trainer:
             if now - saved > self.save_every:
                 self.save()
                 saved = now
+            ended = max(ended, scored)  # scoring is no training
 
     def _train(
-        self, forward: Callable[[Tensor], Tensor], images: Image, labels: Labels, progress: float
+        self,
+        forward: Callable[[Tensor], Tensor],
+        batch: Batch,
+        taught: Tensor | None,
+        progress: float,
     ) -> float:
+        images, labels, _ = batch
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr * group["share"] * self.recipe.rate(self.step, progress)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
             logits = forward(normalise(torch.from_numpy(images)))
         truth = torch.from_numpy(labels).long()
         loss = loss_of(logits, truth, self.recipe, self.judged, divmod(self.step % 4, 2))
-        if self.teachers is not None:
-            loss = loss + self.recipe.teaching * distance_to(self.teachers(images), logits, truth)
+        if taught is not None:
+            loss = loss + self.recipe.teaching * distance_to(taught, logits, truth)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)

@@ -28,7 +28,7 @@ def test_training_writes_a_model_that_runs_with_a_measured_card(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ("--also", str(dataset), "--partial", str(dataset), "--data-terms", "CC0")
-    views = ("--plain", "0.5", "--mixed", "0.5", "--teacher", "base")
+    views = ("--plain", "0.5", "--mixed", "0.5", "--occlude", "0.5", "--teacher", "base")
     assert train(dataset, tmp_path, *data, *views) == 0
     weights = tmp_path / "mine.safetensors"
     card = json.loads((tmp_path / "mine.json").read_text())
