@@ -117,7 +117,7 @@ class Sink(ABC):
             of `write` is counted under the sink's own name.
         provenance: what makes the results: ``detector``, ``segmenter`` and ``model``. The
             processor sets it before `open`.
-        status: the run's totals so far, by name: ``frames``, ``faces``, ``dropped``, ``reused``,
+        status: the run's totals so far, by name: ``frames``, ``faces``, ``dropped``,
             and ``stopping`` where it is about to end; ``failed`` where an error ended it, when
             `close` is called. The processor sets it before `open`.
     """

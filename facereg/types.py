@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -66,12 +67,14 @@ class Frame:
         image: (H, W, 3) uint8 BGR, read-only.
         index: its number in the source, from 0.
         time: seconds from the source's first frame; monotonic seconds for a live source.
-        name: file name, where the source is a folder of images.
+        clock: when a live frame was taken, in UTC; None for recordings and pictures.
+        name: file name, if the source is a folder of images.
     """
 
     image: Image
     index: int = 0
     time: float = 0.0
+    clock: datetime | None = None
     name: str | None = None
 
     def __post_init__(self) -> None:
@@ -156,13 +159,11 @@ class Face:
         id: the same for the same person from frame to frame.
         detection: where it was found.
         regions: its regions, or None where no segmenter ran.
-        reused: whether ``regions`` comes from an earlier frame, without new inference.
     """
 
     id: int
     detection: Detection
     regions: RegionMasks | None = None
-    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -144,7 +144,6 @@ def _run_until_signalled(processor: Processor) -> bool:
 def _summary(totals: Totals) -> str:
     notes = {
         "dropped": totals.dropped,
-        "reused": totals.reused,
         "skipped": totals.skipped,
         "cached": totals.cached,
     }

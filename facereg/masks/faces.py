@@ -30,7 +30,6 @@ def save(face: Face, labels: Labels, *, alone: bool) -> Line:
         "score": detection.score,
         "landmarks": None if marks is None else marks.tolist(),
         "track": detection.track,
-        "reused": face.reused,
     }
     if regions is not None:
         saved["crop"] = regions.box
@@ -45,7 +44,7 @@ def rebuild(saved: Line, labels: Labels) -> Face:
     """Make the face that `save` wrote, given the frame's label map."""
     marks = None if saved["landmarks"] is None else np.array(saved["landmarks"], np.float32)
     detection = Detection(Box(*saved["box"]), saved["score"], marks, saved["track"])
-    return Face(saved["id"], detection, _regions(saved, labels), saved["reused"])
+    return Face(saved["id"], detection, _regions(saved, labels))
 
 
 def _regions(saved: Line, labels: Labels) -> RegionMasks | None:

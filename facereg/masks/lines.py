@@ -107,7 +107,6 @@ def _face(face: Face) -> dict[str, Any]:
         "id": face.id,
         "box": [int(x) for x in face.detection.box],
         "score": round(float(face.detection.score), 4),
-        "reused": face.reused,
         "areas": {} if face.regions is None else face.regions.areas(),
     }
     if face.regions is not None:

@@ -117,7 +117,6 @@ class Processor:
             "frames": self.totals.frames,
             "faces": self.totals.faces,
             "dropped": self._frames.dropped,
-            "reused": self.totals.reused,
             "stopping": self._stop.is_set(),
             "failed": self._failed,
         }
@@ -209,7 +208,6 @@ class Processor:
             self.totals.frames += 1
             self.totals.cached = min(self._parser.recalled, self.totals.frames)
             self.totals.faces += len(result.faces)
-            self.totals.reused += sum(face.reused for face in result.faces)
             yield result
         self.totals.seconds = time.perf_counter() - started
 

@@ -16,7 +16,6 @@ class Totals:
     Attributes:
         frames, faces: results made, and faces in them.
         dropped: frames of a live source that nobody had time for.
-        reused: faces whose regions come from an earlier frame.
         skipped: frames that failed and were passed on without faces.
         cached: frames that an earlier run parsed.
         seconds: how long the run took.
@@ -28,7 +27,6 @@ class Totals:
     frames: int = 0
     faces: int = 0
     dropped: int = 0
-    reused: int = 0
     skipped: int = 0
     cached: int = 0
     seconds: float = 0.0
@@ -55,7 +53,6 @@ class Totals:
             "frames": self.frames,
             "faces": self.faces,
             "dropped": self.dropped,
-            "reused": self.reused,
             "skipped": self.skipped,
             "cached": self.cached,
             "seconds": round(self.seconds, 3),

@@ -19,7 +19,7 @@ from ..regions import CLASSES
 from ..types import Face, FrameResult, Image, RegionMasks, SourceInfo
 
 #: The columns before those of the regions.
-COLUMNS = ("index", "time", "face_id", "x0", "y0", "x1", "y1", "score", "reused")
+COLUMNS = ("index", "time", "face_id", "x0", "y0", "x1", "y1", "score")
 
 #: The columns of each region: pixels, centroid in pixels of the frame, mean colour.
 REGION_COLUMNS = ("area", "x", "y", "b", "g", "r")
@@ -160,7 +160,7 @@ def _csv_row(result: FrameResult, face: Face) -> list[object]:
 
 
 def _json_row(result: FrameResult, face: Face) -> dict[str, object]:
-    index, time, face_id, *box, score, reused = _leading(result, face)
+    index, time, face_id, *box, score = _leading(result, face)
     found = {} if face.regions is None else measure(result.frame.image, face.regions)
     return {
         "index": index,
@@ -168,7 +168,6 @@ def _json_row(result: FrameResult, face: Face) -> dict[str, object]:
         "face_id": face_id,
         "box": box,
         "score": score,
-        "reused": bool(reused),
         "regions": {
             name: {"area": f.area, "centroid": [f.x, f.y], "bgr": [f.b, f.g, f.r]}
             for name, f in found.items()
@@ -179,7 +178,7 @@ def _json_row(result: FrameResult, face: Face) -> dict[str, object]:
 def _leading(result: FrameResult, face: Face) -> tuple[float, ...]:
     box, score = face.detection.box, round(float(face.detection.score), 4)
     time = round(result.frame.time, 6)
-    return (result.frame.index, time, face.id, *map(int, box), score, int(face.reused))
+    return (result.frame.index, time, face.id, *map(int, box), score)
 
 
 @hookimpl

@@ -120,7 +120,7 @@ class ImagesSource(Source):
             path = self._paths[index]
             image = self._attempt(_read, path)
             if image is not None:
-                yield Frame(image, index, float(index / self._rate), path.name)
+                yield Frame(image, index, float(index / self._rate), name=path.name)
 
     def _attempt(self, read: Callable[[Path], T], path: Path) -> T | None:
         """Read something of a picture; None where that fails and is to be passed over."""

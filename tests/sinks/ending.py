@@ -164,7 +164,7 @@ class Everything(Sink):
             assert found.landmarks is not None
             seen = [face.id, found.box, found.score, found.landmarks.tolist(), found.track]
             labels = hashlib.sha256(parsed.labels.tobytes()).hexdigest()
-            rows.append([*seen, face.reused, parsed.box, parsed.labels.shape, labels])
+            rows.append([*seen, parsed.box, parsed.labels.shape, labels])
         with self._path.open("a") as file:
             file.write(json.dumps([result.frame.index, result.frame.time, rows]) + "\n")
 

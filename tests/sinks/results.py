@@ -26,7 +26,7 @@ def face(number: int, box: Box, seed: int = 0) -> Face:
     specks = np.random.default_rng(seed).integers(0, 21, labels.shape, np.uint8)
     labels[inside & (specks > 12)] = specks[inside & (specks > 12)]
     around = Box(box.x0 - 4, box.y0 - 3, box.x1 + 4, box.y1 + 3)
-    return Face(number, Detection(box, 0.98765), RegionMasks(around, labels), reused=number == 2)
+    return Face(number, Detection(box, 0.98765), RegionMasks(around, labels))
 
 
 def result(
@@ -46,7 +46,7 @@ def result(
         for i in range(count)
     ]
     when = index / 25 if time is None else time
-    return FrameResult(Frame(noise, index, when, name), tuple(found))
+    return FrameResult(Frame(noise, index, when, name=name), tuple(found))
 
 
 def picture(image: NDArray[np.uint8], index: int, time: float | Fraction) -> FrameResult:

@@ -63,8 +63,8 @@ def test_the_folder_is_as_documented(tmp_path: Path):
     assert lines[0] == {"index": 0, "time": 0.0, "file": "000000.png", "faces": []}
     assert lines[2]["time"] == 0.08
     second = lines[2]["faces"][1]
-    assert list(second) == ["id", "box", "score", "reused", "areas", "crop"]
-    assert (second["id"], second["reused"], second["score"]) == (2, True, 0.9877)
+    assert list(second) == ["id", "box", "score", "areas", "crop"]
+    assert (second["id"], second["score"]) == (2, 0.9877)
     assert second["box"] == list(RESULTS[2].faces[1].detection.box)
     assert second["crop"] == list(RESULTS[2].faces[1].regions.box)
     assert second["areas"] == RESULTS[2].faces[1].regions.areas()

@@ -39,9 +39,9 @@ def known() -> FrameResult:
 def test_a_csv_has_every_figure_in_its_column(tmp_path: Path):
     feed(StatsSink(path=tmp_path / "a.csv"), info(40, 40), [known()])
     (row,) = rows(tmp_path / "a.csv")
-    assert {k: row[k] for k in list(row)[:9]} == {
+    assert {k: row[k] for k in list(row)[:8]} == {
         "index": "7", "time": "0.28", "face_id": "3", "x0": "9", "y0": "19", "x1": "18",
-        "y1": "28", "score": "0.9123", "reused": "0",
+        "y1": "28", "score": "0.9123",
     }  # fmt: skip
     lip = [float(row[f"upper_lip_{x}"]) for x in ("area", "x", "y", "b", "g", "r")]
     assert lip == [6, 11, 20.5, 0, 10, 200]
@@ -55,7 +55,6 @@ def test_a_jsonl_has_the_regions_that_occur(tmp_path: Path):
     assert rows(tmp_path / "a.jsonl") == [
         {
             "index": 7, "time": 0.28, "face_id": 3, "box": [9, 19, 18, 28], "score": 0.9123,
-            "reused": False,
             "regions": {
                 "left_eye": {"area": 1, "centroid": [14, 22], "bgr": [250, 0, 0]},
                 "upper_lip": {"area": 6, "centroid": [11, 20.5], "bgr": [0, 10, 200]},

@@ -24,7 +24,7 @@ from facereg.sinks.display.keys import NUMBER_KEYS
 from facereg.sinks.display.meter import Meter
 from facereg.sinks.display.scene import Scene, mirrored
 from facereg.sinks.window import WindowSink
-from facereg.types import Face, Frame, FrameResult, Image, SourceInfo
+from facereg.types import Frame, FrameResult, Image, SourceInfo
 from tests import clips
 from tests.sinks import two_people, xvfb
 from tests.sinks.two_people import looks_like
@@ -419,15 +419,14 @@ def test_separate_pictures_are_held(window: Opener) -> None:
 def test_the_status_line_counts() -> None:
     meter = Meter(live=True)
     assert meter.line() == "waiting for the first picture"
-    reused = tuple(Face(f.id, f.detection, f.regions, reused=True) for f in RESULT.faces)
-    for index, faces in ((7, RESULT.faces), (8, reused), (12, RESULT.faces[:1])):
+    for index, faces in ((7, RESULT.faces), (8, RESULT.faces), (12, RESULT.faces[:1])):
         result = at(index, time.monotonic() - 0.05, FrameResult(RESULT.frame, faces))
         meter.count(result)
         meter.shown(result)
     fps, latency, rest = re.split(r" {3}", meter.line(), maxsplit=2)
     assert fps.endswith(" fps")
     assert 50 <= int(latency.removesuffix(" ms")) < 200
-    assert rest == "1 face   3 dropped   2 reused"
+    assert rest == "1 face   3 dropped"
 
 
 def test_a_missing_folder_is_told_before_anything_starts(tmp_path: Path) -> None:

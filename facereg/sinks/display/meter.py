@@ -19,7 +19,6 @@ class Meter:
 
     Attributes:
         dropped: frames that are missing between those that were counted.
-        reused: faces whose regions come from an earlier frame.
         latency: milliseconds from a live frame's grab to its display, smoothed.
     """
 
@@ -27,14 +26,13 @@ class Meter:
         self._live = live
         self._last: FrameResult | None = None
         self._shown: deque[float] = deque()
-        self.dropped = self.reused = 0
+        self.dropped = 0
         self.latency: float | None = None
 
     def count(self, result: FrameResult) -> None:
         """Take note of a result."""
         if self._last is not None:
             self.dropped += max(0, result.frame.index - self._last.frame.index - 1)
-        self.reused += sum(face.reused for face in result.faces)
         self._last = result
 
     def shown(self, result: FrameResult) -> None:
@@ -63,5 +61,5 @@ class Meter:
         when = f"{latency} ms" if self._live else f"{self._last.frame.time:.1f} s"
         return (
             f"{self.fps:.1f} fps   {when}   {count} face{'' if count == 1 else 's'}   "
-            f"{self.dropped} dropped   {self.reused} reused"
+            f"{self.dropped} dropped"
         )

@@ -113,7 +113,7 @@ def mirrored(result: FrameResult) -> FrameResult:
     frame = result.frame
     width = frame.width
     faces = tuple(
-        Face(face.id, _detection(face.detection, width), _regions(face.regions, width), face.reused)
+        Face(face.id, _detection(face.detection, width), _regions(face.regions, width))
         for face in result.faces
     )
     return FrameResult(replace(frame, image=np.ascontiguousarray(frame.image[:, ::-1])), faces)
