@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from .types import Detection, Frame, FrameResult, RegionMasks, SourceInfo
+from .types import Detection, Frame, FrameResult, Image, RegionMasks, SourceInfo
+
+#: Draws a result as a new (h, w, 3) uint8 BGR picture.
+View = Callable[[FrameResult], Image]
+
+#: Finds a view by what users write: ``NAME:REGION+REGION,option=value``. A sink whose constructor
+#: has a keyword-only parameter annotated with this is given the views that its run knows.
+FindView = Callable[[str], View]
 
 
 class EndRun(Exception):

@@ -46,7 +46,7 @@ def register_views() -> Mapping[str, Callable[..., Image]]:
     """Return views: a name, and a function that draws a `facereg.FrameResult` as a new picture.
 
     A function of one argument, the result, is named as ``NAME``. One of two arguments also takes
-    class ids, ``tuple[int, ...]``, and is named as ``NAME:REGION+REGION``. The picture is
-    (h, w, 3) uint8 BGR, of one size for all frames of one size.
+    class ids, ``tuple[int, ...]``, and is named as ``NAME:REGION+REGION``. Keyword-only parameters
+    are options. The picture is (h, w, 3) uint8 BGR, of one size for all frames of one size.
     """
     raise NotImplementedError

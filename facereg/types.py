@@ -51,6 +51,19 @@ class Box(NamedTuple):
         y0, y1 = (min(max(y, 0), height) for y in (self.y0, self.y1))
         return Box(x0, y0, max(x0, x1), max(y0, y1))
 
+    def moved(self, across: int, down: int) -> Box:
+        """Move it to the right and down by some pixels."""
+        return Box(self.x0 + across, self.y0 + down, self.x1 + across, self.y1 + down)
+
+    def shared(self, other: Box) -> Box:
+        """Return the part that lies in another box too; it has no area if there is none."""
+        return Box(
+            max(self.x0, other.x0),
+            max(self.y0, other.y0),
+            min(self.x1, other.x1),
+            min(self.y1, other.y1),
+        )
+
     def iou(self, other: Box) -> float:
         """Intersection over union with another box, 0 to 1."""
         across = min(self.x1, other.x1) - max(self.x0, other.x0)
@@ -190,6 +203,22 @@ class FrameResult:
         for face, regions in self.painted():
             out[regions.box.slices][regions.labels != 0] = face.id
         return out
+
+    def owned(self) -> Iterator[tuple[Face, RegionMasks]]:
+        """Yield the segmented faces in painting order, each with the pixels that are its own.
+
+        A pixel that a nearer face claims is background there, so that no pixel has two owners.
+        """
+        faces = list(self.painted())
+        for i, (face, regions) in enumerate(faces):
+            labels, box = regions.labels, regions.box
+            for _, nearer in faces[i + 1 :]:
+                shared = box.shared(nearer.box)
+                if shared.area:
+                    labels = labels.copy() if labels is regions.labels else labels
+                    theirs = nearer.labels[shared.moved(-nearer.box.x0, -nearer.box.y0).slices]
+                    labels[shared.moved(-box.x0, -box.y0).slices][theirs != 0] = 0
+            yield face, regions if labels is regions.labels else RegionMasks(box, labels)
 
     def painted(self) -> Iterator[tuple[Face, RegionMasks]]:
         """Yield the segmented faces in painting order: the nearest, the largest box, last."""

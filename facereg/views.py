@@ -1,7 +1,8 @@
 """Turn a `FrameResult` into a picture: the views.
 
-A view is a function from a result to a new (h, w, 3) uint8 BGR image. Users name views as ``NAME``
-or ``NAME:REGION+REGION``; every sink that makes pictures takes any of them.
+A view is a function from a result to a new (h, w, 3) uint8 BGR image. Users name views as
+``NAME,option=value`` or ``NAME:REGION+REGION,option=value``; every sink that makes pictures takes
+any of them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .components import View
 from .errors import UsageError, nearest
 from .hookspecs import hookimpl
-from .regions import COLORS, class_ids
+from .regions import COLORS
+from .registry.drawing import drawing
+from .registry.loading import Component
+from .registry.options import split_spec
 from .types import Box, Face, FrameResult, Image, Labels
-
-View = Callable[[FrameResult], Image]
 
 #: (256, 3) uint8 BGR colour of each class id.
 PALETTE: NDArray[np.uint8] = np.zeros((256, 3), np.uint8)
@@ -30,7 +33,7 @@ STRENGTH = 0.55
 BOX_COLOR = (80, 220, 80)
 
 
-def overlay(result: FrameResult, strength: float = STRENGTH) -> Image:
+def overlay(result: FrameResult, *, strength: float = STRENGTH) -> Image:
     """Colour every region over the frame, and outline each face's box with its id."""
     out: Image = result.frame.image.copy()
     labels = result.labels()
@@ -171,52 +174,23 @@ def fitted(image: Image, width: int, height: int) -> Image:
     return out
 
 
-#: Views without regions, and views that take some.
-PLAIN_VIEWS: dict[str, View] = {"overlay": overlay, "gallery": gallery, "face": face, "raw": raw}
-REGION_VIEWS: dict[str, Callable[[FrameResult, tuple[int, ...]], Image]] = {
-    "isolated": isolated,
-    "blur": blur,
-    "pixelate": pixelate,
-}
-
-
-def register_view(name: str, function: Callable[..., Image], *, takes_regions: bool) -> None:
-    """Make a plugin's view known under its name, in place of any other of that name.
-
-    Args:
-        name: what users call it.
-        function: called with the result, and with class ids if it takes regions.
-        takes_regions: whether users must name regions.
-    """
-    if takes_regions:
-        PLAIN_VIEWS.pop(name, None)
-        REGION_VIEWS[name] = function
-    else:
-        REGION_VIEWS.pop(name, None)
-        PLAIN_VIEWS[name] = function
-
-
-def view(spec: str) -> View:
-    """Find the view that ``NAME`` or ``NAME:REGION+REGION`` means.
-
-    Raises:
-        UsageError: an unknown view or region, or regions where none or some are needed.
-    """
-    name, colon, regions = spec.partition(":")
-    if name in PLAIN_VIEWS:
-        if colon:
-            raise UsageError(f"view {name!r} takes no regions: write {name}")
-        return PLAIN_VIEWS[name]
-    if name in REGION_VIEWS:
-        if not regions:
-            raise UsageError(f"view {name!r} needs regions: {name}:REGION+REGION, as {name}:eyes")
-        draw, ids = REGION_VIEWS[name], class_ids(regions.replace(",", "+").split("+"))
-        return lambda result: draw(result, ids)
-    raise UsageError(f"unknown view {name!r}: {nearest(name, (*PLAIN_VIEWS, *REGION_VIEWS))}")
-
-
 @hookimpl
 def register_views() -> Mapping[str, Callable[..., Image]]:
     """Register overlay, gallery, face, raw, isolated, blur and pixelate."""
     functions = (overlay, gallery, face, raw, isolated, blur, pixelate)
     return {f.__name__: f for f in functions}
+
+
+def view(spec: str) -> View:
+    """Find one of the built-in views without a registry, by what users write.
+
+    Raises:
+        UsageError: an unknown view, region or option, or regions for a view that takes none.
+
+    >>> draw = view("isolated:eyes+lips")
+    """
+    name, regions, options = split_spec(spec)
+    known = register_views()
+    if name not in known:
+        raise UsageError(f"unknown view {name!r}: {nearest(name, known)}")
+    return drawing(Component("view", name, known[name], "built-in", "facereg"), regions, options)

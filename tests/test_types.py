@@ -68,3 +68,15 @@ def test_an_unknown_region_names_the_nearest() -> None:
         regions.mask("nostril")
     with pytest.raises(UsageError, match=r"did you mean .*eyelids"):
         regions.area("eyelid")
+
+
+def test_every_pixel_has_one_owner() -> None:
+    near, far = face(1, Box(0, 0, 8, 8), 1), face(2, Box(4, 4, 10, 10), 10)
+    result = FrameResult(Frame(np.zeros((12, 12, 3), np.uint8)), (near, far))
+
+    owned = {one.id: regions for one, regions in result.owned()}
+
+    assert owned[1] is near.regions
+    assert owned[2].area("hair") == 36 - 16
+    assert not owned[2].labels[:4, :4].any()
+    assert far.regions is not None and far.regions.labels.all()  # what was made stays as it is

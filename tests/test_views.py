@@ -79,8 +79,33 @@ def test_a_frame_without_faces_passes_unchanged(spec: str, result: FrameResult) 
         ("isolated:nostril", "unknown region 'nostril'"),
         ("isolated", "needs regions"),
         ("raw:eyes", "takes no regions"),
+        ("blur:eyes,only=x", "only=x: must be a whole number"),
+        ("blur:eyes,only=1,except=2", "takes only= or except=, not both"),
+        ("blur:eyes,size=3", "no option 'size'"),
     ],
 )
 def test_a_wrong_view_says_what_is_right(spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         view(spec)
+
+
+def two_overlapping() -> FrameResult:
+    """Two faces; the nearer one, 1, covers a part of 2."""
+    frame = Frame(clips.astronaut())
+    faces = []
+    for number, box in ((1, Box(100, 100, 300, 300)), (2, Box(250, 150, 400, 300))):
+        labels = np.full((box.height, box.width), IDS["skin"], np.uint8)
+        faces.append(Face(number, Detection(box, 0.9), RegionMasks(box, labels)))
+    return FrameResult(frame, tuple(faces))
+
+
+def test_a_view_is_drawn_for_the_chosen_faces_alone() -> None:
+    result = two_overlapping()
+    mine = np.zeros((512, 512), bool)
+    mine[150:300, 300:400] = True  # of face 2; what face 1 covers is not its own
+
+    for spec in ("isolated:face,only=2", "isolated:face,except=1", "isolated:face,except=1+9"):
+        assert (view(spec)(result).any(2) <= mine).all()
+    np.testing.assert_array_equal(view("blur:face,only=9")(result), result.frame.image)
+    both = view("isolated:face,only=1+2")(result)
+    np.testing.assert_array_equal(both, view("isolated:face")(result))

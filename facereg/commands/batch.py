@@ -24,7 +24,6 @@ from ..errors import UsageError
 from ..output import stamp
 from ..registry.registry import Registry, split_spec
 from ..sources.images import IMAGE_SUFFIXES
-from ..views import view
 from ..workers import cores
 from .jobs import Job, Journal, Pool
 
@@ -114,7 +113,7 @@ def _check(args: argparse.Namespace, threads: int) -> str:
         The segmenter, told to use so many threads if it can be.
     """
     registry = Registry(args.plugin)
-    view(args.view)
+    registry.view(args.view)
     spec: str = args.segmenter
     name, _, given = split_spec(spec)
     if threads and "threads" in registry.find("segmenter", name).options().keys() - given.keys():

@@ -23,7 +23,6 @@ from ..models import example
 from ..pipeline.processor import Processor
 from ..registry.registry import Registry
 from ..types import Face, FrameResult
-from ..views import view
 
 #: Frames at the start whose times are left out: models and caches warm up in them.
 WARM_UP = 5
@@ -130,7 +129,7 @@ class Bench:
 
         The faces of a video are new ones in every frame: numbered, but with nothing to go on from.
         """
-        draw, numbers = view("overlay"), itertools.count(1)
+        draw, numbers = self._registry.view("overlay"), itertools.count(1)
         with (
             closing(self._registry.build("detector", self._args.detector)) as detector,
             closing(self._registry.build("segmenter", self._args.segmenter)) as segmenter,

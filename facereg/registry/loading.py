@@ -16,7 +16,7 @@ from typing import Any
 import pluggy
 
 from .. import hookspecs
-from ..components import Detector, Segmenter, Sink, Source
+from ..components import Detector, FindView, Segmenter, Sink, Source
 from ..errors import FaceregError, PluginError, UsageError, nearest
 from .options import Option
 
@@ -33,6 +33,10 @@ KINDS: dict[str, tuple[Base | None, str]] = {
 
 _HOOKS = tuple(hook for _, hook in KINDS.values())
 _NAME = r"[a-z0-9][a-z0-9_-]*"
+_NOTHING: Mapping[str, Any] = types.MappingProxyType({})
+
+#: The options of every view: the ids of the faces that it is drawn for.
+_FACES = {name: Option(name, tuple[int, ...] | None, None) for name in ("only", "except")}
 
 
 @dataclass(frozen=True)
@@ -54,23 +58,33 @@ class Component:
     origin: str
 
     def options(self) -> dict[str, Option]:
-        """List the options of the constructor, by name. A view has none."""
-        if self.kind == "view":
-            return {}
-        hints = typing.get_type_hints(self.cls.__init__)
-        parameters = inspect.signature(self.cls.__init__).parameters.values()
-        return {
-            p.name: Option(p.name, hints.get(p.name) or _type_of(p.default), p.default)
-            for p in parameters
-            if p.kind is p.KEYWORD_ONLY
-        }
+        """List the options by name: the keyword-only parameters of the constructor or function.
 
-    def build(self, options: dict[str, str], *args: str, **given: Any) -> Any:
-        """Make an instance from the user's option texts, and from values of the caller's.
+        Every view has two more, ``only`` and ``except``.
+        """
+        own = {p.name: p for p in self._keywords() if p.type != FindView}
+        return {**_FACES, **own} if self.kind == "view" else own
+
+    def _keywords(self) -> list[Option]:
+        function = self.cls if self.kind == "view" else self.cls.__init__
+        keywords = [
+            p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY
+        ]
+        if not keywords:
+            return []
+        annotated = function if inspect.isroutine(function) else type(function).__call__
+        hints = typing.get_type_hints(annotated)
+        return [
+            Option(p.name, hints.get(p.name) or _type_of(p.default), p.default) for p in keywords
+        ]
+
+    def values(
+        self, options: dict[str, str], given: Mapping[str, Any] = _NOTHING
+    ) -> dict[str, Any]:
+        """Turn the user's option texts into values, and add those of the caller.
 
         Raises:
             UsageError: an unknown or missing option, or a value that cannot be.
-            PluginError: the constructor failed.
         """
         known = self.options()
         values: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
@@ -88,6 +102,30 @@ class Component:
         missing = [o.name for o in known.values() if o.required and o.name not in values]
         if missing:
             raise UsageError(f"{self.kind} {self.name}: needs the option {missing[0]}=…")
+        return values
+
+    def build(
+        self,
+        options: dict[str, str],
+        *args: str,
+        find_view: FindView | None = None,
+        **given: Any,
+    ) -> Any:
+        """Make an instance from the user's option texts, and from values of the caller's.
+
+        Args:
+            options: what the user wrote, by name.
+            *args: what the constructor takes by position.
+            find_view: for a constructor that wants it.
+            **given: values for options; None leaves an option at its default.
+
+        Raises:
+            UsageError: an unknown or missing option, or a value that cannot be.
+            PluginError: the constructor failed.
+        """
+        values = self.values(options, given)
+        if find_view is not None:
+            values |= {p.name: find_view for p in self._keywords() if p.type == FindView}
         try:
             made = self.cls(*args, **values)
         except FaceregError:
@@ -211,12 +249,7 @@ def _component(kind: str, base: Base, cls: Any, layer: str, origin: str) -> Comp
 def _check_constructor(component: Component) -> None:
     """Refuse a constructor whose options users could not give."""
     cls, origin = component.cls, component.origin
-    try:
-        component.options()
-    except Exception as e:
-        raise PluginError(
-            f"{origin}: {cls.__name__}.__init__ has an annotation that cannot be resolved: {e}"
-        ) from e
+    _check_options(component, f"{cls.__name__}.__init__")
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
     extra = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if component.kind == "source":
@@ -228,6 +261,15 @@ def _check_constructor(component: Component) -> None:
             f"{origin}: {cls.__name__}.__init__ takes {extra[0]!r} by position; options are "
             f"keyword-only: write a * before it"
         )
+
+
+def _check_options(component: Component, who: str) -> None:
+    try:
+        component.options()
+    except Exception as e:  # whatever somebody else's annotation does when it is evaluated
+        raise PluginError(
+            f"{component.origin}: {who} has an annotation that cannot be resolved: {e}"
+        ) from e
 
 
 def _views(answer: object, layer: str, origin: str) -> list[Component]:
@@ -242,7 +284,9 @@ def _views(answer: object, layer: str, origin: str) -> list[Component]:
         if not callable(function):
             raise PluginError(f"{origin}: view {name}: {function!r} is not a function")
         takes_regions(function, f"{origin}: view {name}")
-        found.append(Component("view", name, function, layer, origin))
+        component = Component("view", name, function, layer, origin)
+        _check_options(component, f"view {name}")
+        found.append(component)
     return found
 
 

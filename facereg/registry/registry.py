@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checks import check_picture
-from ..components import Source
+from ..components import Source, View
 from ..errors import FaceregError, PluginError, UsageError, hide_password, nearest
-from ..types import FrameResult, Image
-from .loading import KINDS, Component, collect, import_file, takes_regions
+from .drawing import drawing
+from .loading import KINDS, Component, collect, import_file
 from .options import Option, split_chain, split_spec
 
 __all__ = ["KINDS", "LAYERS", "Component", "Failure", "Option", "Registry", "split_spec"]
@@ -103,7 +102,6 @@ class Registry:
         for file in files:
             self._add(functools.partial(import_file, Path(file)), "file", str(file))
         self._disabled.warn_of_unknown()
-        self._register_views()
 
     def _load_packages(self) -> None:
         """Load each installed entry point by itself, so that a broken one spoils no other."""
@@ -161,14 +159,6 @@ class Registry:
             )
         log.info("%s %s from %s replaces the %s one", new.kind, new.name, new.origin, old.layer)
 
-    def _register_views(self) -> None:
-        from .. import views
-
-        for component in self.components("view"):
-            regions = takes_regions(component.cls, component.name)
-            function = component.cls if component.layer == "built-in" else _checked(component)
-            views.register_view(component.name, function, takes_regions=regions)
-
     def components(self, kind: str | None = None) -> list[Component]:
         """List components by kind and name, or those of one kind."""
         found = [c for c in self._found.values() if kind in (None, c.kind)]
@@ -218,7 +208,21 @@ class Registry:
             if "path" in options:
                 raise UsageError(f"{kind} {spec!r}: the path is given twice")
             options["path"] = rest
-        return component.build(options, **given)
+        return component.build(options, find_view=self.view, **given)
+
+    def view(self, spec: str) -> View:
+        """Find the view that ``NAME:REGION+REGION,option=value`` means.
+
+        Returns:
+            A function from a `facereg.FrameResult` to a new (h, w, 3) uint8 BGR picture.
+
+        Raises:
+            UsageError: an unknown view, region or option, or regions for a view that takes none.
+
+        >>> draw = Registry().view("blur:face,margin=0.2")
+        """
+        name, regions, options = split_spec(spec)
+        return drawing(self.find("view", name), regions, options)
 
     def open_source(self, spec: str, **given: Any) -> Source:
         """Open the source that a spec means.
@@ -274,20 +278,3 @@ def _matches(component: Component, spec: str) -> bool:
         raise PluginError(
             f"source {component.name} ({component.origin}): matches(): {type(e).__name__}: {e}"
         ) from e
-
-
-def _checked(component: Component) -> Callable[..., Image]:
-    """Wrap somebody else's view, so that what it raises or draws wrongly is told as its fault."""
-    who = f"view {component.name} ({component.origin})"
-
-    @functools.wraps(component.cls)
-    def draw(result: FrameResult, ids: tuple[int, ...] | None = None) -> Image:
-        try:
-            picture = component.cls(result) if ids is None else component.cls(result, ids)
-        except FaceregError:
-            raise
-        except Exception as e:
-            raise PluginError(f"{who}, frame {result.frame.index}: {type(e).__name__}: {e}") from e
-        return check_picture(picture, result.frame, who)
-
-    return draw

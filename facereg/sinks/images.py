@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from .. import output
-from ..components import Sink
+from ..components import FindView, Sink, View
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..output import replace
 from ..types import Frame, FrameResult, Image, SourceInfo
+from ..views import view as built_in
 
 #: Endings that are written as JPEG and as PNG; a picture of any other kind becomes a PNG.
 JPEG, PNG = (".jpg", ".jpeg", ".jpe", ".jfif"), ".png"
@@ -26,7 +26,13 @@ class ImagesSink(Sink):
     name = "images"
 
     def __init__(
-        self, *, path: Path, view: str = "overlay", quality: int = 95, overwrite: bool = False
+        self,
+        *,
+        path: Path,
+        view: str = "overlay",
+        quality: int = 95,
+        overwrite: bool = False,
+        find_view: FindView = built_in,
     ) -> None:
         """Name the folder.
 
@@ -37,15 +43,15 @@ class ImagesSink(Sink):
             overwrite: whether to write into a folder that is not empty, over files of the same
                 name.
 
+            find_view: finds the view by name; the registry gives its own.
+
         Raises:
             UsageError: an unknown view, or a quality out of range.
         """
-        from ..views import view as find_view
-
         if not 1 <= quality <= 100:
             raise UsageError(f"sink images: quality={quality}: must be 1 to 100")
         self.path, self._overwrite, self._quality = path, overwrite, quality
-        self._draw: Callable[[FrameResult], Image] = find_view(view)
+        self._draw: View = find_view(view)
         self.report: dict[str, object] = {}
         self._written: set[str] = set()
 

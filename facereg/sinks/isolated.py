@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..components import Sink
+from ..components import FindView, Sink
 from ..errors import UsageError
 from ..hookspecs import hookimpl
+from ..views import view as built_in
 from .window import WindowSink
 
 
@@ -24,6 +25,7 @@ class IsolatedSink(WindowSink):
         folder: Path = Path(),
         fullscreen: bool = False,
         hold: float = 1.0,
+        find_view: FindView = built_in,
     ) -> None:
         """Find the display; the window opens with the source.
 
@@ -33,6 +35,7 @@ class IsolatedSink(WindowSink):
             folder: for the snapshots and recordings that are made by keys.
             fullscreen: whether it fills the screen.
             hold: seconds for which each of several separate pictures is shown.
+            find_view: finds a view by name; the registry gives its own.
 
         Raises:
             SinkError: there is no display, or no such folder.
@@ -46,6 +49,7 @@ class IsolatedSink(WindowSink):
             folder=folder,
             fullscreen=fullscreen,
             hold=hold,
+            find_view=find_view,
         )
 
 

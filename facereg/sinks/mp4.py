@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .. import output
-from ..components import Sink
+from ..components import FindView, Sink, View
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..types import FrameResult, Image, SourceInfo
@@ -25,6 +25,7 @@ from ..video.finishing import Recorded
 from ..video.recording import Quality, Shape
 from ..video.sound import Audio
 from ..video.timeline import Grid, recording_rate
+from ..views import view as built_in
 
 #: Seconds after which a live source that gives no frame is recorded as standing still: little by
 #: little, so that no long gap has to be filled at once, and the end of a stall is recorded too.
@@ -51,6 +52,7 @@ class Mp4Sink(Sink):
         codec: Codec = "auto",
         audio: Audio = "copy",
         overwrite: bool = False,
+        find_view: FindView = built_in,
     ) -> None:
         """Name what is to be recorded.
 
@@ -63,16 +65,16 @@ class Mp4Sink(Sink):
             audio: copy re-encodes only what MP4 cannot hold; aac always does; none leaves it out.
             overwrite: whether an existing file is replaced.
 
+            find_view: finds the view by name; the registry gives its own.
+
         Raises:
             UsageError: an unknown view, or a crf out of range.
         """
-        from ..views import view as find_view
-
         if not 0 <= crf <= 51:
             raise UsageError(f"sink mp4: crf={crf}: must be 0 (lossless) to 51 (smallest)")
         self.path, self.overwrite = path, overwrite
         self.report: dict[str, object] = {}
-        self._draw: Callable[[FrameResult], Image] = find_view(view)
+        self._draw: View = find_view(view)
         self._quality, self._audio = Quality(codec, crf, preset), audio
         self._part: Path | None = None
         self._encoder: RawPipe | None = None

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import output
-from ..components import EndRun, Sink
+from ..components import EndRun, FindView, Sink
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..types import FrameResult, SourceInfo
+from ..views import view as built_in
 from .display import keys
 from .display.keys import Key
 from .display.meter import Meter
@@ -47,6 +48,7 @@ class WindowSink(Sink):
         folder: Path = Path(),
         fullscreen: bool = False,
         hold: float = 1.0,
+        find_view: FindView = built_in,
     ) -> None:
         """Find the display; the window opens with the source.
 
@@ -56,6 +58,7 @@ class WindowSink(Sink):
             folder: for the snapshots and recordings that are made by keys.
             fullscreen: whether it fills the screen.
             hold: seconds for which each of several separate pictures is shown.
+            find_view: finds a view by name; the registry gives its own.
 
         Raises:
             SinkError: there is no display, or no such folder.
@@ -65,7 +68,7 @@ class WindowSink(Sink):
             raise UsageError(f"sink {self.name}: hold={hold:g}: must not be negative")
         if not folder.is_dir():
             raise SinkError(f"{folder}: no such folder for snapshots and recordings")
-        self._scene = Scene.of(view)
+        self._scene = Scene.of(view, find_view)
         start_display()
         self._mirror, self._folder, self._fullscreen = mirror, folder, fullscreen
         self._hold = hold

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ...components import FindView
 from ...types import Box, Detection, Face, FrameResult, Image, RegionMasks
+from ...views import gallery, overlay
+from ...views import view as built_in
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Scene:
         region: the selected region, or several as ``eyes+lips``.
         face: id of the one face that is shown, or None for every face.
         strength: share of the colour in a coloured pixel.
+        find_view: finds a view by name.
     """
 
     view: str
@@ -26,22 +30,25 @@ class Scene:
     region: str
     face: int | None = None
     strength: float = 0.55
+    find_view: FindView = field(default=built_in, repr=False, compare=False)
 
     @classmethod
-    def of(cls, view: str) -> Scene:
+    def of(cls, view: str, find_view: FindView = built_in) -> Scene:
         """Begin with a view.
 
         Raises:
             UsageError: there is no such view.
         """
-        from ...views import view as find_view
-
         find_view(view)
         name, _, region = view.partition(":")
+        if "=" in region:  # with options, it is shown as it is
+            region, _, _ = region.partition(",")
+            return cls(view, False, "face" if "=" in region else region, find_view=find_view)
         region = region.replace(",", "+") or "face"
         if name == "overlay":
-            return cls("raw", True, region)
-        return cls(f"{name}:{region}" if ":" in view else name, name == "gallery", region)
+            return cls("raw", True, region, find_view=find_view)
+        view = f"{name}:{region}" if ":" in view else name
+        return cls(view, name == "gallery", region, find_view=find_view)
 
     def whole(self) -> Scene:
         """Show the whole picture with its colours."""
@@ -90,14 +97,11 @@ class Scene:
 
     def draw(self, result: FrameResult) -> Image:
         """Draw a result: (h, w, 3) uint8 BGR, in the size that the view gives it."""
-        from ...views import gallery, overlay
-        from ...views import view as find_view
-
         if self.face is not None:
             result = FrameResult(
                 result.frame, tuple(face for face in result.faces if face.id == self.face)
             )
-        picture = overlay(result, self.strength) if self.colors else result.frame.image
+        picture = overlay(result, strength=self.strength) if self.colors else result.frame.image
         if self.view == "raw":
             return picture if self.colors else picture.copy()
         if self.view == "gallery":
@@ -105,7 +109,7 @@ class Scene:
             out[:, : picture.shape[1]] = picture
             return out
         frame = replace(result.frame, image=picture)
-        return find_view(self.view)(FrameResult(frame, result.faces))
+        return self.find_view(self.view)(FrameResult(frame, result.faces))
 
 
 def mirrored(result: FrameResult) -> FrameResult:

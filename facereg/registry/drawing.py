@@ -1,0 +1,85 @@
+"""From a view's name, regions and options to the function that draws it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ..checks import check_picture
+from ..components import View
+from ..errors import FaceregError, PluginError, UsageError
+from ..regions import class_ids
+from ..types import Face, FrameResult, Image
+from .loading import Component, takes_regions
+
+
+def drawing(component: Component, regions: str, options: dict[str, str]) -> View:
+    """Prepare a view for drawing: regions and options are read once, here.
+
+    Args:
+        component: of the kind ``view``.
+        regions: ``REGION+REGION``, or empty.
+        options: what the user wrote, by name; ``only`` and ``except`` belong to every view.
+
+    Raises:
+        UsageError: an unknown region or option, a wrong value, or regions for a view that takes
+            none, or none for one that needs some.
+    """
+    name = component.name
+    if takes_regions(component.cls, f"view {name}"):
+        if not regions:
+            raise UsageError(f"view {name!r} needs regions: {name}:REGION+REGION, as {name}:eyes")
+        arguments: tuple[Any, ...] = (class_ids(regions.replace(",", "+").split("+")),)
+    else:
+        if regions:
+            raise UsageError(f"view {name!r} takes no regions: write {name}")
+        arguments = ()
+    values = component.values(options)
+    only, excluded = values.pop("only", None), values.pop("except", None)
+    if only is not None and excluded is not None:
+        raise UsageError(f"view {name}: takes only= or except=, not both")
+    draw = component.cls if component.layer == "built-in" else _checked(component)
+
+    def view(result: FrameResult) -> Image:
+        if only is not None or excluded is not None:
+            result = chosen_faces(result, only, excluded or ())
+        picture: Image = draw(result, *arguments, **values)
+        return picture
+
+    return view
+
+
+def chosen_faces(
+    result: FrameResult, only: tuple[int, ...] | None, excluded: tuple[int, ...]
+) -> FrameResult:
+    """Keep some faces of a result, by id. A pixel of a face that is left out becomes nobody's.
+
+    Args:
+        result: what to choose from.
+        only: the ids to keep; None keeps every face that is not excluded.
+        excluded: the ids to leave out.
+    """
+
+    def wanted(face: Face) -> bool:
+        return face.id not in excluded if only is None else face.id in only
+
+    owned = {face.id: Face(face.id, face.detection, own) for face, own in result.owned()}
+    return FrameResult(result.frame, tuple(owned.get(f.id, f) for f in result.faces if wanted(f)))
+
+
+def _checked(component: Component) -> Callable[..., Image]:
+    """Wrap a plugin's view, so that an error or a wrong picture is reported as the plugin's."""
+    who = f"view {component.name} ({component.origin})"
+
+    @functools.wraps(component.cls)
+    def draw(result: FrameResult, *arguments: Any, **options: Any) -> Image:
+        try:
+            picture = component.cls(result, *arguments, **options)
+        except FaceregError:
+            raise
+        except Exception as e:
+            raise PluginError(f"{who}, frame {result.frame.index}: {type(e).__name__}: {e}") from e
+        return check_picture(picture, result.frame, who)
+
+    return draw
