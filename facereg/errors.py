@@ -3,7 +3,7 @@
 ::
 
     FaceregError          shown to the user as one line, exit code 1
-    ├── UsageError        a command line, an option or a name that cannot be meant
+    ├── UsageError        an invalid command line, option or name
     ├── PluginError       a component that cannot be loaded or broke its contract
     ├── SourceError       a video, image, camera or stream that cannot be read
     ├── ModelError        a weight file or card that is missing, damaged or unfit
@@ -22,7 +22,7 @@ class FaceregError(Exception):
 
 
 class UsageError(FaceregError):
-    """A name, option or value that the user gave cannot be meant."""
+    """The user gave an invalid name, option or value."""
 
 
 class PluginError(FaceregError):
@@ -58,7 +58,7 @@ def missing_extra(package: str, extra: str, purpose: str) -> FaceregError:
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """Say which of the known names the user may have meant, as the end of an error line."""
+    """Suggest the known names closest to an unknown one, as the end of an error line."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=count, cutoff=0.5)
     if close:
@@ -66,16 +66,67 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
     return f"known: {', '.join(known)}"
 
 
-def hide_password(text: str) -> str:
-    """Replace every password in the URLs of a text by ``***``.
+#: Endings of parameters' names whose values are secret: in any text, and in a URL.
+_HIDDEN = r"passw(?:or)?d|passphrase|passcode|pwd|secret|token|jwt|signature|credentials?"
+_HIDDEN_IN_URL = rf"{_HIDDEN}|pass?|pw|psw|key(?:-pair)?(?:[_-]?id)?|auth\w{{0,12}}|sig"
 
-    That is what stands in ``scheme://user:password@host``, and behind ``password=`` and the like
-    in a path or a query. What is no proper URL, as its password has a slash or a space in it, is
-    hidden too.
+#: What is searched for, and what of it stays: the user's name, or the name of the parameter.
+_SECRETS = tuple(
+    (re.compile(pattern, re.IGNORECASE), kept)
+    for pattern, kept in (
+        # scheme://user:password@host, with one slash if it went through a path. A password may
+        # have slashes, spaces and at signs in it; what follows the colon of a port is no password.
+        (
+            r"(\b\w+:/{1,3}[^/\s:@]*):(?!\d+(?:[/?,;\s]|$))(?:[^/\s]*|(?:(?!://)[^@\n])*)@(?=[\w\[])",
+            r"\1:***@",
+        ),
+        # The same as a parameter of another URL.
+        (r"(%3A%2F%2F[^\s&%]*%3A)[^\s&]*?(?=%40)", r"\1***"),
+        # name=value in a path, which ends with that part of the path.
+        (
+            rf"((?<=[/_])[\w-]{{0,40}}?(?:{_HIDDEN_IN_URL})=)[^&\s/;,'\"]+?(?=_\w+=|[&\s/;,'\"]|$)",
+            r"\1***",
+        ),
+        # name=value in a query or a fragment, and anywhere else.
+        (rf"((?<=[?&;#])[\w.-]{{0,40}}?(?:{_HIDDEN_IN_URL})=)[^&\s'\"]+", r"\1***"),
+        (rf"(\b[\w-]{{0,40}}?(?:{_HIDDEN})=)[^&\s/,;'\"*]+", r"\1***"),
+        (r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", r"\1 ***"),
+    )
+)
+
+#: Characters that move a terminal's cursor, end a line or turn the writing direction, and bytes of
+#: a name that is not UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    r"""Make a text fit to be shown: one line, without control characters or secrets.
+
+    Everything that leaves the program for people to read goes through here.
+
+    >>> clean_text("rtsp://me:1234@camera/1: no such \x1b[31mhost")
+    'rtsp://me:***@camera/1: no such \\x1b[31mhost'
     """
-    port = r"\d+(?:[/?,;\s]|$)"
-    word = r"(?:[^/\s]*|(?:(?!://)[^@\n])*)"
-    login = rf"(\w+://[^/\s:@]*):(?!{port}){word}@(?=[\w\[])"
-    names = r"(?:password|passwd|pwd|pass|secret|[a-z_]*token|[a-z_]*key)"
-    value = rf"(?i)((?:[?&/;]|_){names}=)[^&\s/;]+?(?=_\w+=|[&\s/;'\"]|$)"
-    return re.sub(value, r"\1***", re.sub(login, r"\1:***@", text))
+    return _UNPRINTABLE.sub(_escaped, hide_secrets(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file's name, as Python carries it
+        code -= 0xDC00
+    known = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return known.get(match[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def hide_secrets(text: str) -> str:
+    """Replace the passwords, tokens, keys and signatures in a text by ``***``.
+
+    They are found in ``scheme://user:password@host``, and behind ``password=``, ``token=``,
+    ``sig=`` and the like in a path, a query, a fragment or an option.
+
+    >>> hide_secrets("https://host/a.mp4?X-Amz-Signature=0f3c&part=2")
+    'https://host/a.mp4?X-Amz-Signature=***&part=2'
+    """
+    for pattern, kept in _SECRETS:
+        text = pattern.sub(kept, text)
+    return text

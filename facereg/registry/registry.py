@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..components import Source, View
-from ..errors import FaceregError, PluginError, UsageError, hide_password, nearest
+from ..errors import FaceregError, PluginError, UsageError, hide_secrets, nearest
 from .drawing import drawing
 from .loading import KINDS, Component, collect, import_file
 from .options import Option, split_chain, split_spec
@@ -242,7 +242,7 @@ class Registry:
             if _matches(component, spec):
                 return typing.cast(Source, component.build({}, spec, **given))
         raise UsageError(
-            f"{hide_password(spec)}: neither an existing file or folder, nor a camera, a URL or "
+            f"{hide_secrets(spec)}: neither an existing file or folder, nor a camera, a URL or "
             f"NAME:… of a source ({', '.join(c.name for c in self.components('source'))})"
         )
 

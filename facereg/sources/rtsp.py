@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..components import Source
-from ..errors import SourceError, UsageError, hide_password
+from ..errors import SourceError, UsageError, hide_secrets
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
 from .capture import open_capture, silent
@@ -61,7 +61,7 @@ class RtspSource(Source):
             UsageError: an option is out of range.
         """
         _check(retries=retries, timeout=timeout, threads=threads)
-        self._url, self._called = spec, hide_password(spec)
+        self._url, self._called = spec, hide_secrets(spec)
         self._transport, self._retries = transport, retries
         self._timeout, self._threads = timeout, threads
         self._stopped = threading.Event()
