@@ -1,18 +1,20 @@
 """The command line: what can be typed, and how every command starts and ends.
 
-Only the standard library is imported here, and nothing of facereg until a command runs: the man
-page is made from this file alone, and ``facereg --help`` is to be instant. Each command lives in
-the module of its name in `facereg.commands`, as ``run(args) -> int``.
+Until a command runs, only the standard library is imported, here and by `commands.options`, which
+describes the options of a run: ``facereg --help`` is to be instant. Each command lives in the
+module of its name in `facereg.commands`, as ``run(args) -> int``.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
+
+from .commands import values
+from .commands.options import COMPONENTS, OPTION_GROUPS, PLUGIN, SEGMENTER, shared
 
 DESCRIPTION = "Find every face in a video and say, pixel by pixel, what is skin, eye, lip or hair."
 
@@ -40,8 +42,6 @@ SOURCE = (
     "a camera's number, a video file, an image, a folder or glob of images, an rtsp:// or http(s)://"
     " URL, or NAME:… of a plugin's source"
 )
-DETECTOR = "what finds the faces (default: %(default)s)"
-SEGMENTER = "what parses them into regions (default: %(default)s)"
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -81,89 +81,20 @@ class _Adder:
             name, help=does, description=sentence, allow_abbrev=False
         )
         if plugins:
-            command.add_argument(
-                "--plugin",
-                action="append",
-                default=[],
-                metavar="FILE",
-                help="a Python file with components of your own; may be given again",
-            )
-        command.add_argument("--quiet", action="store_true", help="say nothing but warnings")
-        command.add_argument("--debug", action="store_true", help="show tracebacks and details")
+            PLUGIN.add_to(command)
+        command.add_argument("--quiet", action="store_true", help="only print warnings")
+        command.add_argument("--debug", action="store_true", help="show tracebacks")
         return command
 
 
 def _run(add: _Adder) -> None:
     run = add("run", "turn a source into a video, masks, figures or a live window", plugins=True)
     run.add_argument("source", metavar="SOURCE", help=SOURCE)
-    _components(run)
-    outputs = run.add_argument_group("outputs")
-    outputs.add_argument(
-        "-o", "--output", metavar="OUT.mp4", help="write a video; a folder for a folder of images"
-    )
-    outputs.add_argument("-w", "--window", action="store_true", help="show it in a window")
-    outputs.add_argument(
-        "-i",
-        "--isolated",
-        type=_names,
-        metavar="REGION[,REGION…]",
-        help="show these regions alone in a window, the rest black",
-    )
-    outputs.add_argument("-m", "--masks", metavar="MASKDIR", help="write every frame's label map")
-    outputs.add_argument(
-        "--masks-format",
-        choices=("png", "npz", "ffv1"),
-        default="png",
-        help="how MASKDIR holds them (default: %(default)s)",
-    )
-    outputs.add_argument(
-        "--stats", metavar="FILE", help="write a row a face a frame, as .csv or .jsonl"
-    )
-    outputs.add_argument(
-        "--sink",
-        action="append",
-        default=[],
-        metavar="SPEC",
-        help="any other output, as NAME:option=value,…; may be given again",
-    )
-    outputs.add_argument(
-        "--view",
-        default="overlay",
-        metavar="VIEW",
-        help="what pictures show: overlay, gallery, isolated:REGION+REGION, face, raw, "
-        "blur:REGION, pixelate:REGION (default: %(default)s)",
-    )
-    outputs.add_argument("--overwrite", action="store_true", help="replace what is there")
-    outputs.add_argument("--resume", action="store_true", help="carry on a half-done MASKDIR")
-    _processing(run)
+    for title, described in OPTION_GROUPS.items():
+        group = run.add_argument_group(title) if title else run
+        for option in described:
+            option.add_to(group)
     run.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
-
-
-def _processing(run: argparse.ArgumentParser) -> None:
-    group = run.add_argument_group("processing")
-    group.add_argument("--max-faces", type=_positive, metavar="N", help="keep the N largest faces")
-    group.add_argument(
-        "--detect-every",
-        type=_positive,
-        metavar="N",
-        help="look for faces in every Nth frame (default: 8)",
-    )
-    group.add_argument(
-        "--start", type=_seconds, metavar="T", help="begin at T: seconds, or [HH:]MM:SS"
-    )
-    group.add_argument("--duration", type=_length, metavar="T", help="stop after T")
-    group.add_argument(
-        "--smooth",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="steady the regions over time (default: for video, not for images)",
-    )
-    group.add_argument(
-        "--on-error",
-        choices=("stop", "skip"),
-        default="stop",
-        help="what to do where a detector or segmenter fails on a frame (default: %(default)s)",
-    )
 
 
 def _batch(add: _Adder) -> None:
@@ -171,43 +102,38 @@ def _batch(add: _Adder) -> None:
     batch.add_argument(
         "source", nargs="+", metavar="INPUT", help="a video file, or a folder of pictures"
     )
-    _components(batch)
-    outputs = batch.add_argument_group("outputs")
-    outputs.add_argument(
+    for title, described in OPTION_GROUPS.items():
+        group = batch.add_argument_group(title) if title else batch
+        if title == "outputs":
+            _batch_outputs(group)
+        for option in shared(described):
+            option.add_to(group)
+    batch.add_argument(
+        "--jobs",
+        type=values.positive_int,
+        metavar="N",
+        help="inputs at a time; they share the cores (default: one a core, at most 8)",
+    )
+    batch.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
+
+
+def _batch_outputs(group: argparse._ActionsContainer) -> None:
+    """Add the outputs that are a name's beginning for ``batch``, and a file's for ``run``."""
+    group.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="OUTDIR",
         help="the folder for NAME.mp4 of every video, and NAME/ of every folder of pictures",
     )
-    outputs.add_argument("-m", "--masks", action="store_true", help="write NAME.masks/ too")
-    outputs.add_argument(
-        "--masks-format",
-        choices=("png", "npz", "ffv1"),
-        default="png",
-        help="how they hold label maps (default: %(default)s)",
-    )
-    outputs.add_argument("--stats", action="store_true", help="write NAME.csv too")
-    outputs.add_argument(
-        "--view",
-        default="overlay",
-        metavar="VIEW",
-        help="what pictures show, as for run (default: %(default)s)",
-    )
-    outputs.add_argument(
+    group.add_argument("-m", "--masks", action="store_true", help="write NAME.masks/ too")
+    group.add_argument("--stats", action="store_true", help="write NAME.csv too")
+    group.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace what is there; what is complete, from the same source with the same options, "
-        "is passed over all the same",
+        help="replace existing outputs; what is complete, from the same source with the same "
+        "options, is skipped all the same",
     )
-    _processing(batch)
-    batch.add_argument(
-        "--jobs",
-        type=_positive,
-        metavar="N",
-        help="inputs at a time; they share the cores (default: one a core, at most 8)",
-    )
-    batch.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
 
 
 def _plugins(add: _Adder) -> None:
@@ -269,7 +195,7 @@ def _train(add: _Adder) -> None:
     )
     train.add_argument(
         "--share",
-        type=_share,
+        type=values.fraction,
         default=0.25,
         help="of the pictures drawn, how many come from --also and --partial (%(default)s)",
     )
@@ -293,34 +219,46 @@ def _train(add: _Adder) -> None:
         "the average",
     )
     recipe = train.add_argument_group("recipe")
-    recipe.add_argument("--minutes", type=_amount, help="train for so long")
-    recipe.add_argument("--steps", type=_whole, help="train for so many batches; 0 for none")
+    recipe.add_argument("--minutes", type=values.positive_number, help="train for so long")
     recipe.add_argument(
-        "--size", type=_positive, default=384, help="side of the input in pixels (%(default)s)"
+        "--steps", type=values.whole_int, help="train for so many batches; 0 for none"
     )
     recipe.add_argument(
-        "--train-size", type=_positive, help="a smaller side while training (default: --size)"
+        "--size",
+        type=values.positive_int,
+        default=384,
+        help="side of the input in pixels (%(default)s)",
     )
-    recipe.add_argument("--batch", type=_positive, default=8, help="images a step (%(default)s)")
     recipe.add_argument(
-        "--lr", type=_amount, default=2e-3, help="learning rate at its peak (%(default)s)"
+        "--train-size",
+        type=values.positive_int,
+        help="a smaller side while training (default: --size)",
+    )
+    recipe.add_argument(
+        "--batch", type=values.positive_int, default=8, help="images a step (%(default)s)"
+    )
+    recipe.add_argument(
+        "--lr",
+        type=values.positive_number,
+        default=2e-3,
+        help="learning rate at its peak (%(default)s)",
     )
     recipe.add_argument("--seed", type=int, default=0, help="for the random numbers (%(default)s)")
     recipe.add_argument(
         "--plain",
-        type=_share,
+        type=values.fraction,
         default=0.0,
         help="of the views, how many are pictures as they are, or mirrored (%(default)s)",
     )
     recipe.add_argument(
         "--mixed",
-        type=_share,
+        type=values.fraction,
         default=0.0,
         help="share of DATASET's pictures that get hats, glasses or textures of others",
     )
     recipe.add_argument(
         "--occlude",
-        type=_share,
+        type=values.fraction,
         default=0.0,
         help="share of all pictures that get masks, hands or other objects before their faces",
     )
@@ -350,7 +288,7 @@ def _bench(add: _Adder) -> None:
     _components(bench)
     bench.add_argument(
         "--frames",
-        type=_positive,
+        type=values.positive_int,
         default=100,
         metavar="N",
         help="how many frames at most (default: %(default)s)",
@@ -367,7 +305,10 @@ def _plot(add: _Adder) -> None:
     plot.add_argument("stats", metavar="STATS", help="a file that 'run --stats' wrote")
     plot.add_argument("-o", "--output", required=True, metavar="PNG", help="the picture to write")
     plot.add_argument(
-        "--regions", type=_names, metavar="REGION[,REGION…]", help="which (default: the largest)"
+        "--regions",
+        type=values.names,
+        metavar="REGION[,REGION…]",
+        help="which (default: the largest)",
     )
     plot.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
 
@@ -395,62 +336,12 @@ def _json(command: argparse.ArgumentParser) -> None:
 
 
 def _components(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-d", "--detector", default="mtcnn", metavar="DETECTOR", help=DETECTOR)
-    _segmenter(command)
+    for option in COMPONENTS:
+        option.add_to(command)
 
 
 def _segmenter(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-s", "--segmenter", default="pspnet", metavar="SEGMENTER", help=SEGMENTER)
-
-
-# What a value may be. argparse prints the message of an ArgumentTypeError behind the flag's name.
-
-
-def _positive(text: str) -> int:
-    if not re.fullmatch(r"0*[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"\d+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", text) or not float(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return float(text)
-
-
-def _share(text: str) -> float:
-    if not re.fullmatch(r"0?\.\d+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1, as 0.25")
-    return float(text)
-
-
-def _seconds(text: str) -> float:
-    """Read ``75``, ``75.5``, ``1:15.5`` or ``0:01:15.5``."""
-    if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d*)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither seconds nor [HH:]MM:SS")
-    total = 0.0
-    for part in text.split(":"):
-        total = total * 60 + float(part)
-    return total
-
-
-def _length(text: str) -> float:
-    if not (seconds := _seconds(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time at all")
-    return seconds
-
-
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as eyes,lips")
-    return names
+    SEGMENTER.add_to(command)
 
 
 # Starting and ending
@@ -503,7 +394,3 @@ def _reader_left() -> int:
     # Python flushes stdout once more on its way out, and would complain then.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

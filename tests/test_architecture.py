@@ -184,23 +184,6 @@ def test_a_circle_through_a_package_face_is_seen(tiny: Path) -> None:
     assert circles(tiny) == ["pipeline", "pipeline.processor"]
 
 
-def test_cli_needs_only_the_standard_library() -> None:
-    tree = ast.parse((PACKAGE / "cli.py").read_text(encoding="utf-8"))
-    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    names = {
-        alias.name.partition(".")[0]
-        for node in top
-        for alias in (node.names if isinstance(node, ast.Import) else ())
-    } | {
-        (node.module or "").partition(".")[0]
-        for node in top
-        if isinstance(node, ast.ImportFrom) and not node.level
-    }
-
-    assert not any(node.level for node in top if isinstance(node, ast.ImportFrom))
-    assert names <= sys.stdlib_module_names
-
-
 def loaded_after(statement: str) -> set[str]:
     """Run a statement in a fresh interpreter and list the modules that are loaded then."""
     code = f"import sys\n{statement}\nprint(' '.join(sys.modules))"

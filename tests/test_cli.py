@@ -22,6 +22,8 @@ from facereg.errors import ModelError
 
 PARSER = cli.get_parser()
 
+ROOT = Path(facereg.__file__).parents[1]
+
 COMMANDS = next(
     action.choices for action in PARSER._actions if isinstance(action, argparse._SubParsersAction)
 )
@@ -75,10 +77,25 @@ def test_every_command_and_argument_explains_itself(command: str) -> None:
     parser.format_help()  # a stray % in a help text fails here
 
 
-def test_parser_is_made_without_facereg_or_any_package() -> None:
-    code = f"import runpy; runpy.run_path({cli.__file__!r})['get_parser']().format_help()"
+def test_parser_is_made_without_any_package() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from facereg import cli; cli.get_parser().format_help()\n"
+        "print(*sorted(m for m in sys.modules if m.startswith('facereg')))"
+    )
 
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, cwd="/")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code],
+        check=True,
+        cwd="/",
+        capture_output=True,
+        text=True,
+    )
+
+    loaded = {name.removeprefix("facereg.") for name in done.stdout.split()}
+    assert loaded == {
+        "facereg", "_version", "cli", "commands", "commands.options", "commands.values"
+    }  # fmt: skip
 
 
 def test_run_takes_what_the_manual_promises() -> None:
@@ -87,8 +104,8 @@ def test_run_takes_what_the_manual_promises() -> None:
             "run in.mp4 -o out.mp4 -w -i eyes,lips -m masks --masks-format ffv1 --stats s.csv "
             "-d haar -s pspnet:size=288 --sink mp4:path=raw.mp4,view=raw --sink masks:path=m "
             "--plugin a.py --plugin b.py --view isolated:eyes+lips --max-faces 2 --detect-every 3 "
-            "--start 1:05.5 --duration 90 --resume --on-error skip --no-smooth --overwrite --quiet "
-            "--json --debug"
+            "--codec hevc --crf 23 --start 1:05.5 --duration 90 --resume --on-error skip "
+            "--no-smooth --overwrite --quiet --json --debug"
         )
     )
 
@@ -100,6 +117,7 @@ def test_run_takes_what_the_manual_promises() -> None:
     assert args.plugin == ["a.py", "b.py"]
     assert (args.view, args.max_faces, args.detect_every) == ("isolated:eyes+lips", 2, 3)
     assert (args.start, args.duration, args.on_error, args.smooth) == (65.5, 90.0, "skip", False)
+    assert (args.codec, args.crf) == ("hevc", 23)
     assert args.resume and args.overwrite and args.quiet and args.json and args.debug
 
 
@@ -108,7 +126,7 @@ def test_run_without_flags_leaves_choices_open() -> None:
 
     assert (args.detector, args.segmenter, args.view) == ("mtcnn", "pspnet", "overlay")
     assert (args.sink, args.plugin) == ([], [])
-    assert {args.smooth, args.start, args.duration, args.max_faces, args.detect_every} == {None}
+    assert {args.smooth, args.start, args.duration, args.max_faces, args.codec, args.crf} == {None}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from ..output import stamp
 from ..registry.registry import Registry, split_spec
 from ..sources.images import IMAGE_SUFFIXES
 from ..workers import cores
+from . import options
 from .jobs import Job, Journal, Pool
 
 #: Name of the journal, in the output folder.
@@ -32,12 +33,6 @@ JOURNAL = ".facereg-batch.jsonl"
 
 #: Inputs at a time on however many cores, unless told otherwise; each takes some 350 MB.
 MOST_JOBS = 8
-
-#: Options that the outputs depend on.
-OPTIONS = (
-    "detector", "segmenter", "view", "max_faces", "detect_every", "start", "duration", "smooth",
-    "on_error", "masks_format", "plugin",
-)  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -152,7 +147,7 @@ def entry(job: Job, state: str, args: argparse.Namespace) -> dict[str, Any]:
         "source": job.source.name,
         "stamp": job.stamp,
         "version": __version__,
-        "options": {name: getattr(args, name) for name in OPTIONS},
+        "options": options.shared_values(args),
         # Without their times, so that a copy of the folder is as good.
         "outputs": {path.name: (stamp(path) or [])[:2] for path in job.outputs.values()},
     }
@@ -160,32 +155,14 @@ def entry(job: Job, state: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def command(job: Job, segmenter: str, args: argparse.Namespace) -> list[str]:
     """Write the command line of a job."""
-    values: dict[str, object] = {
-        **job.outputs,
-        "-o": f"{job.outputs['-o']}{os.sep if job.pictures else ''}",
-        "-d": args.detector,
-        "-s": segmenter,
-        "--view": args.view,
-        "--masks-format": args.masks_format,
-        "--max-faces": args.max_faces,
-        "--detect-every": args.detect_every,
-        "--start": args.start,
-        "--duration": args.duration,
-        "--on-error": args.on_error,
-    }
-    switches = {
-        "--smooth": args.smooth is True,
-        "--no-smooth": args.smooth is False,
-        "--overwrite": job.replaces,
-        "--debug": args.debug,
-    }
     # Absolute, so that no name is taken for a flag.
     line = [sys.executable, "-m", "facereg", "run", str(job.source.absolute()), "--quiet", "--json"]
-    for flag, value in values.items():
-        line += [] if value is None else [flag, str(value)]
-    for file in args.plugin:
-        line += ["--plugin", file]
-    return line + [flag for flag, on in switches.items() if on]
+    for flag, path in job.outputs.items():
+        line += [flag, f"{path}{os.sep if flag == '-o' and job.pictures else ''}"]
+    switches = {"--overwrite": job.replaces, "--debug": args.debug}
+    line += [flag for flag, on in switches.items() if on]
+    video = {"codec": None, "crf": None} if job.pictures else {}
+    return line + options.shared_arguments(args, segmenter=segmenter, **video)
 
 
 def _totals(jobs: Sequence[Job], seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``facereg run``, and the same from Python: `process` and `parse`."""
+"""``facereg run``: a source through the pipeline into its sinks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from .._api import DETECTOR, SEGMENTER, _segmenter
+from .._api import _segmenter
 from .._version import __version__
 from ..components import Segmenter, Sink
 from ..errors import FaceregError, UsageError
@@ -22,6 +22,7 @@ from ..pipeline.totals import Totals
 from ..registry.registry import Registry
 from ..sinks.masks import MasksSink
 from ..sources.images import IMAGE_SUFFIXES, ImagesSource, folders
+from . import options
 from .terminal import SIGNALS, ProgressBar
 
 
@@ -33,13 +34,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("nothing to write: give -o OUT.mp4, -m MASKDIR, --stats FILE, -w or -i")
     if not args.quiet and sys.stderr.isatty():
         sinks.append(ProgressBar())
-    detector = registry.build("detector", args.detector or DETECTOR)
-    segmenter = _segmenter(registry, args.segmenter or SEGMENTER, args.smooth)
+    detector = registry.build("detector", args.detector)
+    segmenter = _segmenter(registry, args.segmenter, args.smooth)
     settings = Settings(
-        max_faces=args.max_faces,
-        detect_every=args.detect_every or Settings.detect_every,
-        duration=args.duration,
-        on_error=args.on_error,
+        **options.settings(args),
         provenance=_provenance(args.detector, args.segmenter, segmenter),
         cache=None if detector.tracks else _cache(sinks, args),
     )
@@ -69,7 +67,10 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
             raise UsageError(f"{path}: pictures are written into a folder: -o FOLDER/")
         if kind == "images" and _of_pictures(args.source, path):
             raise UsageError(f"{path} has the source's own pictures in it; name another folder")
-        wanted.append((kind, {"path": path, "view": args.view, "overwrite": overwrite}))
+        picture = {"path": path, "view": args.view, "overwrite": overwrite}
+        wanted.append((kind, picture | _encoding(kind, args)))
+    elif _encoding("mp4", args):
+        raise UsageError("--codec and --crf are for the video of -o OUT.mp4")
     if args.masks:
         dump = {"path": Path(args.masks), "format": args.masks_format, "overwrite": overwrite}
         wanted.append(("masks", {**dump, "resume": args.resume or None}))
@@ -79,8 +80,16 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
         wanted.append(("isolated", {"regions": tuple(args.isolated)}))
     if args.window:
         wanted.append(("window", {"view": args.view}))
-    sinks = [registry.build("sink", name, **options) for name, options in wanted]
+    sinks = [registry.build("sink", name, **given) for name, given in wanted]
     return sinks + [registry.build("sink", spec) for spec in args.sink]
+
+
+def _encoding(kind: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Collect the options that only a video has."""
+    given = {name: v for name in ("codec", "crf") if (v := getattr(args, name)) is not None}
+    if given and kind != "mp4":
+        raise UsageError(f"{args.output} is a folder of pictures; --codec and --crf are for videos")
+    return given
 
 
 def _of_pictures(source: str, folder: Path) -> bool:
@@ -88,29 +97,24 @@ def _of_pictures(source: str, folder: Path) -> bool:
     return ImagesSource.matches(source) and folder.resolve() in folders(source)
 
 
-def _provenance(detector: str | None, spec: str | None, segmenter: Segmenter) -> dict[str, object]:
-    return {
-        "detector": detector or DETECTOR,
-        "segmenter": spec or SEGMENTER,
-        "model": segmenter.describe(),
-    }
+def _provenance(detector: str, spec: str, segmenter: Segmenter) -> dict[str, object]:
+    return {"detector": detector, "segmenter": spec, "model": segmenter.describe()}
 
 
 def _cache(sinks: list[Sink], args: argparse.Namespace) -> ResultCache | None:
-    """Have the first dump of masks keep what it takes to resume it; None where nothing can.
+    """Attach a resume cache to the first masks sink, if any.
 
-    A run goes on from where another ended if both read the same files and were told the same.
+    A run resumes another one's masks if both read the same files with the same options.
     """
     source = stamp(Path(args.source))
     dump = next((sink for sink in sinks if isinstance(sink, MasksSink)), None)
     if dump is None or source is None:
         return None
-    told = ("start", "max_faces", "detect_every", "on_error", "smooth")
     settings = {
         "version": __version__,
         "source": source,
         "plugins": [stamp(Path(plugin)) for plugin in args.plugin],
-        **{name: getattr(args, name) for name in told},
+        **options.resume_key(args),
     }
     dump.cache = ResultCache(dump.path, settings)
     return dump.cache
@@ -153,6 +157,3 @@ def _summary(totals: Totals) -> str:
         f"{totals.frames} frames, {totals.faces} faces{more} in {totals.seconds:.1f} s "
         f"({totals.fps:.1f} frames/s){outputs}"
     )
-
-
-# --- from Python ---------------------------------------------------------------------------------

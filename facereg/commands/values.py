@@ -1,0 +1,75 @@
+"""What a value on the command line may be; standard library only.
+
+Each function reads one text. argparse prints the message of an `argparse.ArgumentTypeError` behind
+the flag's name, and exits with 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+
+def positive_int(text: str) -> int:
+    """Read a whole number from 1.
+
+    >>> positive_int("8")
+    8
+    """
+    if not re.fullmatch(r"0*[1-9]\d*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def whole_int(text: str) -> int:
+    """Read a whole number from 0."""
+    if not re.fullmatch(r"\d+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def positive_number(text: str) -> float:
+    """Read a number above 0, such as ``90``, ``.5`` or ``2e-3``."""
+    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", text, re.ASCII) or not float(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
+def fraction(text: str) -> float:
+    """Read a number of at least 0 and below 1."""
+    if not re.fullmatch(r"0?\.\d+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction below 1, such as 0.25")
+    return float(text)
+
+
+def seconds(text: str) -> float:
+    """Read a time.
+
+    >>> seconds("75.5"), seconds("1:15.5"), seconds("0:01:15.5")
+    (75.5, 75.5, 75.5)
+    """
+    if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d*)?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither seconds nor [HH:]MM:SS")
+    total = 0.0
+    for part in text.split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+def positive_seconds(text: str) -> float:
+    """Read a time that is longer than nothing."""
+    if not (length := seconds(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} must be longer than 0 seconds")
+    return length
+
+
+def names(text: str) -> list[str]:
+    """Read a list of names.
+
+    >>> names("eyes,lips")
+    ['eyes', 'lips']
+    """
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as eyes,lips")
+    return found
