@@ -7,7 +7,8 @@
     ├── PluginError       a component that cannot be loaded or broke its contract
     ├── SourceError       a video, image, camera or stream that cannot be read
     ├── ModelError        a weight file or card that is missing, damaged or unfit
-    └── SinkError         an output that cannot be written
+    ├── SinkError         an output that cannot be written
+    └── MediaError        ffmpeg cannot read or write; sources and sinks make it their own error
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ class ModelError(FaceregError):
 
 class SinkError(FaceregError):
     """An output cannot be written."""
+
+
+class MediaError(FaceregError):
+    """ffmpeg cannot read or write a media file; sources and sinks raise it as their own error."""
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> FaceregError:

@@ -18,7 +18,8 @@ from .._version import __version__
 from ..errors import FaceregError
 from ..models import find_models, folders
 from ..sources.webcam import cameras
-from ..video import encoders, ffmpeg
+from ..video import encoders
+from ..video.run import executable, output_lines
 
 #: Distributions that all write the one package cv2.
 OPENCV = (
@@ -132,8 +133,8 @@ def _opencv() -> Iterator[Check]:
 
 def _encoders() -> Iterator[Check]:
     """Tell which encoders of the bundled ffmpeg work here."""
-    version = next(iter(ffmpeg.lines("-version"))).split()[2]
-    yield Check("ffmpeg", "ok", version, {"version": version, "path": ffmpeg.executable()})
+    version = next(iter(output_lines("-version"))).split()[2]
+    yield Check("ffmpeg", "ok", version, {"version": version, "path": executable()})
     working = encoders.working()
     listed = "; ".join(f"{codec}: {', '.join(names) or '-'}" for codec, names in working.items())
     yield Check("encoders", "ok" if working["h264"] else "error", listed, working)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 import zipfile
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -15,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video import ffmpeg
+from ..errors import MediaError
+from ..video.run import FrameReader
 from . import png
 from .lines import Line
 from .writers import INSTANCES_VIDEO, VIDEO, instances_name, part_of
@@ -105,7 +104,7 @@ class VideoDecoder:
         self, path: Path, size: tuple[int, int], rate: Fraction, dtype: np.dtype[Any]
     ) -> None:
         self._path, self._size, self._rate, self._dtype = path, size, rate, dtype
-        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: FrameReader | None = None
         self._next = 0
 
     def read(self, position: int) -> NDArray[Any]:
@@ -114,7 +113,7 @@ class VideoDecoder:
         Raises:
             OSError: there is none that decodes.
         """
-        if self._process is None or not 0 <= position - self._next <= READ_ON:
+        if self._reader is None or not 0 <= position - self._next <= READ_ON:
             self._seek(position)
         while self._next < position:
             self._decode()
@@ -122,31 +121,30 @@ class VideoDecoder:
 
     def close(self) -> None:
         """End the decoder."""
-        if self._process is not None:
-            with contextlib.suppress(OSError):
-                self._process.kill()
-            self._process.communicate()
-            self._process = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def _seek(self, position: int) -> None:
         self.close()
         pixels = "gray" if self._dtype == np.uint8 else "gray16le"
         # Half a picture early: timestamps in Matroska are rounded to milliseconds.
         start = max(0.0, (position - 0.5) / float(self._rate))
-        self._process = subprocess.Popen(
-            [ffmpeg.executable(), "-v", "error", "-nostdin", "-ss", f"{start:.6f}",
-             "-i", str(self._path), "-map", "0:v:0", "-fps_mode", "passthrough",
-             "-f", "rawvideo", "-pix_fmt", pixels, "pipe:1"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        self._reader = FrameReader(
+            ["-ss", f"{start:.6f}", "-i", self._path, "-map", "0:v:0",
+             "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels, "pipe:1"],
+            self._size[0] * self._size[1] * self._dtype.itemsize,
         )  # fmt: skip
         self._next = position
 
     def _decode(self) -> NDArray[Any]:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        count = self._size[0] * self._size[1] * self._dtype.itemsize
-        data = self._process.stdout.read(count)
-        if len(data) < count:
+        assert self._reader is not None
+        try:
+            data = self._reader.read()
+        except MediaError as e:
+            self.close()
+            raise OSError(str(e)) from e
+        if data is None:
             self.close()
             raise OSError(f"no picture {self._next} in it")
         self._next += 1

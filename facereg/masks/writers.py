@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SinkError
+from ..errors import MediaError, SinkError
 from ..output import replace
 from ..types import Labels
-from ..video.ffmpeg import RawPipe
+from ..video.run import FrameWriter
 from . import png
 from .lines import Line
 
@@ -135,7 +135,7 @@ class VideoWriter(Writer):
         super().__init__(folder)
         self._rate = rate
         self.behind = IN_HAND
-        self._pipes: dict[str, RawPipe] = {}
+        self._pipes: dict[str, FrameWriter] = {}
         self._size: tuple[int, ...] = ()
 
     def add(self, line: Line, labels: Labels, instances: Instances | None) -> list[Line]:
@@ -155,7 +155,7 @@ class VideoWriter(Writer):
         for name, pipe in self._pipes.items():
             try:
                 pipe.finish()
-            except SinkError as e:
+            except MediaError as e:
                 raise SinkError(f"{self.folder / name}: {e}") from e
         for name in self._pipes:
             os.replace(self.folder / part_of(name), self.folder / name)
@@ -170,10 +170,10 @@ class VideoWriter(Writer):
         if name not in self._pipes:
             path = self.folder / part_of(name)
             args = video_arguments(picture.shape, pixels, self._rate, path)
-            self._pipes[name] = RawPipe(args, picture.nbytes)
+            self._pipes[name] = FrameWriter(args, picture.nbytes)
         try:
-            self._pipes[name].send(np.ascontiguousarray(picture).data.cast("B"))
-        except SinkError as e:
+            self._pipes[name].write(np.ascontiguousarray(picture).data.cast("B"))
+        except MediaError as e:
             raise SinkError(f"{self.folder / name}: {e}") from e
 
 

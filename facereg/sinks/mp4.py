@@ -15,14 +15,14 @@ from pathlib import Path
 
 from .. import output
 from ..components import FindView, Sink, View
-from ..errors import SinkError, UsageError
+from ..errors import MediaError, SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..types import FrameResult, Image, SourceInfo
 from ..video import encoders, finishing, recording, sound
 from ..video.encoders import Codec, Preset
-from ..video.ffmpeg import RawPipe
 from ..video.finishing import Recorded
 from ..video.recording import Quality, Shape
+from ..video.run import FrameWriter
 from ..video.sound import Audio
 from ..video.timeline import Grid, recording_rate
 from ..views import view as built_in
@@ -77,7 +77,7 @@ class Mp4Sink(Sink):
         self._draw: View = find_view(view)
         self._quality, self._audio = Quality(codec, crf, preset), audio
         self._part: Path | None = None
-        self._encoder: RawPipe | None = None
+        self._encoder: FrameWriter | None = None
         self._shape: Shape | None = None
         self._picture: Image | None = None  # as it was sent last
         self._failed = self._interrupted = False
@@ -164,6 +164,10 @@ class Mp4Sink(Sink):
         try:
             recording.check_room(self.path, self._shape, self._info.duration)
             self._encoder = recording.start(self._part, self._shape, self._quality)
+        except MediaError as e:
+            self._failed = True
+            output.discard(self._part)
+            raise SinkError(f"{self.path}: {e}") from e
         except SinkError:
             self._failed = True
             output.discard(self._part)
@@ -173,14 +177,14 @@ class Mp4Sink(Sink):
         assert self._encoder is not None
         try:
             for picture in pictures:
-                self._encoder.send(picture.data.cast("B"))
-        except SinkError as e:
+                self._encoder.write(picture.data.cast("B"))
+        except MediaError as e:
             raise self._failure(f"the encoder failed: {e}") from e
         except BaseException:
             self._interrupted = True  # by Ctrl-C: a picture may have been sent and not counted
             raise
 
-    def _finish(self, part: Path, encoder: RawPipe) -> None:
+    def _finish(self, part: Path, encoder: FrameWriter) -> None:
         recorded = Recorded(
             grid=self._grid,
             first=self._first,
@@ -197,10 +201,11 @@ class Mp4Sink(Sink):
                 self._send([self._picture] * self._grid.extend(end))
             encoder.finish()
             report = finishing.finish(part, recorded, complete)
-        except SinkError as e:
+        except SinkError:  # from _send, which has reported it
             output.discard(complete)
-            if self._failed:
-                raise  # by _send, which has told it all
+            raise
+        except MediaError as e:
+            output.discard(complete)
             raise self._failure(str(e)) from e
         output.commit(complete, self.path, self.overwrite)
         output.discard(part)
@@ -211,7 +216,7 @@ class Mp4Sink(Sink):
         assert self._part is not None
         self._failed = True
         if self._encoder is not None:
-            with contextlib.suppress(SinkError):
+            with contextlib.suppress(MediaError):
                 self._encoder.finish()
         return SinkError(f"{self.path}: {why}{recording.salvage(self._part)}")
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..components import Source
-from ..errors import SourceError, UsageError
+from ..errors import MediaError, SourceError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
-from ..video.container import Container, look_into, run_ffmpeg, url
+from ..video.container import Container, look_into
+from ..video.run import file_url, try_ffmpeg
 from .capture import open_capture
 from .images import IMAGE_SUFFIXES
 
@@ -53,7 +54,10 @@ class FileSource(Source):
             raise UsageError(f"source file: start={start:g}: must not be negative")
         self._path = Path(spec)
         self._start = start
-        container = look_into(self._path)
+        try:
+            container = look_into(self._path)
+        except MediaError as e:
+            raise SourceError(str(e)) from e
         self._capture = _open(self._path)
         try:
             self.info = self._describe(container)
@@ -142,8 +146,8 @@ class FileSource(Source):
         expected = self.info.frame_count
         if expected is None or read >= expected:
             return
-        args = ["-v", "error", "-i", url(self._path), "-map", "0:V:0", "-f", "framecrc", "-"]
-        if run_ffmpeg(*args).stderr.strip():
+        damage = try_ffmpeg("-i", self._path, "-map", "0:V:0", "-f", "framecrc", "-").messages
+        if damage.strip():
             log.warning(
                 "%s is cut off or damaged: %d of its %d frames could be read",
                 *(self.info.name, read, expected),
@@ -193,7 +197,7 @@ def _open(path: Path) -> Any:
     """
     import cv2
 
-    capture = open_capture(url(path), cv2.CAP_FFMPEG)
+    capture = open_capture(file_url(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise SourceError(f"{path}: OpenCV cannot read a video of this kind")
     return capture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import statistics
-import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
-from ..errors import SourceError
+from ..errors import MediaError
+from .run import try_ffmpeg
 from .timeline import Grid
 
 log = logging.getLogger(__name__)
@@ -155,32 +155,32 @@ def look_into(path: Path) -> Container:
     """Read the description and the first packets of a file.
 
     Raises:
-        SourceError: it is missing, or holds no video.
+        MediaError: it is missing, or holds no video.
     """
     if not path.is_file():
-        raise SourceError(
+        raise MediaError(
             f"{path}: {'is a folder, not a video' if path.is_dir() else 'no such file'}"
         )
     if not path.stat().st_size:
-        raise SourceError(f"{path}: is empty")
-    args = ["-v", "level+info", "-copyts", "-i", url(path), "-map", "0:V:0", "-c", "copy"]
-    done = run_ffmpeg(*args, "-frames:v", str(PACKETS), "-f", "framecrc", "-")
-    if done.returncode < 0:  # as that of imageio-ffmpeg 0.6 and 0.7 does on MPEG-TS
+        raise MediaError(f"{path}: is empty")
+    args: list[str | Path] = ["-copyts", "-i", path, "-map", "0:V:0", "-c", "copy"]
+    done = try_ffmpeg(*args, "-frames:v", str(PACKETS), "-f", "framecrc", "-", level="level+info")
+    if done.code < 0:  # as that of imageio-ffmpeg 0.6 and 0.7 does on MPEG-TS
         log.warning("%s: ffmpeg crashes on it; its length is not known, its sound is lost", path)
         return Container("", (), 0, 0, whole=False)
-    text = done.stderr.partition("Output #0")[0]
+    text = done.messages.partition("Output #0")[0]
     if ": Video: " not in text or "matches no streams" in text:
-        raise SourceError(f"{path}: {_why(path, text)}")
-    clock = re.search(r"#tb 0: (\d+)/(\d+)", done.stdout)
+        raise MediaError(f"{path}: {_why(path, text)}")
+    clock = re.search(r"#tb 0: (\d+)/(\d+)", done.output)
     tick = int(clock[1]) / int(clock[2]) if clock else 0.0
-    rows = re.findall(r"^0, *-?\d+, *(-?\d+),.*?(?:F=0x(\w+).*)?$", done.stdout, re.MULTILINE)
+    rows = re.findall(r"^0, *-?\d+, *(-?\d+),.*?(?:F=0x(\w+).*)?$", done.output, re.MULTILINE)
     shown = sorted(int(pts) for pts, flags in rows if not int(flags or "0", 16) & DISCARD)
     return Container(
         text,
         times=() if NO_TIME in shown else tuple(tick * pts for pts in shown),
         shown=len(shown),
         hidden=len(rows) - len(shown),
-        whole=len(rows) < PACKETS and not re.search(r"\[error\]|Packet corrupt", done.stderr),
+        whole=len(rows) < PACKETS and not re.search(r"\[error\]|Packet corrupt", done.messages),
     )
 
 
@@ -196,18 +196,3 @@ def _why(path: Path, text: str) -> str:
         return "has no frames"
     reason = re.search(r"Error opening input: (.+)", text)
     return f"is not a video ({reason[1].lower()})" if reason else "is not a video"
-
-
-def url(path: Path) -> str:
-    """Write a path so that ffmpeg takes no colon, dash or percent sign in it for anything else."""
-    return f"file:{path.absolute()}"
-
-
-def run_ffmpeg(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run the bundled ffmpeg, whatever comes of it."""
-    import imageio_ffmpeg
-
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", *args]
-    return subprocess.run(
-        command, check=False, capture_output=True, encoding="utf-8", errors="replace"
-    )

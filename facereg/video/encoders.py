@@ -8,8 +8,8 @@ from fractions import Fraction
 from functools import cache
 from typing import Literal
 
-from ..errors import SinkError
-from . import ffmpeg
+from ..errors import MediaError, SinkError
+from .run import output_lines, run_ffmpeg
 
 Codec = Literal["auto", "h264", "hevc", "av1", "vp9"]
 Preset = Literal[
@@ -126,7 +126,7 @@ def _candidates(codec: Codec | str) -> list[str]:
 @cache
 def _listed() -> frozenset[str]:
     """Ask ffmpeg for its video encoders."""
-    rows = [line.split() for line in ffmpeg.lines("-encoders")]
+    rows = [line.split() for line in output_lines("-encoders")]
     return frozenset(row[1] for row in rows if len(row) > 1 and row[0].startswith("V"))
 
 
@@ -139,9 +139,9 @@ def _trial(
         return None  # takes every even size on every machine, and is what nearly every run uses
     picture = f"color=size={size[0]}x{size[1]}:rate={rate.numerator}/{rate.denominator}"
     try:
-        ffmpeg.run("-f", "lavfi", "-i", picture, "-frames:v", "3", "-pix_fmt", "yuv420p",
+        run_ffmpeg("-f", "lavfi", "-i", picture, "-frames:v", "3", "-pix_fmt", "yuv420p",
                    *options, "-f", "null", "-")  # fmt: skip
-    except SinkError as e:
+    except MediaError as e:
         return str(e)
     return None
 

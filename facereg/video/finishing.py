@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from ..errors import SinkError
+from ..errors import MediaError
 from . import probe
 from . import sound as soundtrack
 from .sound import Audio, Sound
@@ -39,7 +39,7 @@ def end_of_last(recorded: Recorded) -> float | None:
     """Find when the last frame ends, in seconds from the source's first; None: after one slot.
 
     Raises:
-        SinkError: the source cannot be read.
+        MediaError: the source cannot be read.
     """
     grid, media = recorded.grid, recorded.media
     if media is None or not (grid.repeated or grid.skipped):
@@ -58,7 +58,7 @@ def finish(part: Path, recorded: Recorded, out: Path) -> dict[str, object]:
     """Write ``out`` from the finished pictures in ``part``, and tell what is in it.
 
     Raises:
-        SinkError: it cannot be written, or it does not hold what was sent.
+        MediaError: it cannot be written, or it does not hold what was sent.
     """
     sound = _sound(recorded)
     soundtrack.mux(part, sound, out)
@@ -86,7 +86,7 @@ def _verify(out: Path, recorded: Recorded, sound: Sound | None) -> dict[str, obj
     """Read a file back and compare it with what was sent.
 
     Raises:
-        SinkError: they differ.
+        MediaError: they differ.
     """
     streams = probe.read(out)
     picture = next((s for s in streams if s.kind == "video"), probe.Stream())
@@ -95,7 +95,7 @@ def _verify(out: Path, recorded: Recorded, sound: Sound | None) -> dict[str, obj
     if recorded.one_more and picture.packets == sent + 1:
         sent += 1
     if picture.packets != sent or picture.duration != sent / rate:
-        raise SinkError(
+        raise MediaError(
             f"reading it back gives {picture.packets} frames in {float(picture.duration):.3f} s, "
             f"but {sent} frames in {float(sent / rate):.3f} s were sent"
         )
@@ -103,7 +103,7 @@ def _verify(out: Path, recorded: Recorded, sound: Sound | None) -> dict[str, obj
     if sound is not None and tracks != expected:
         expected = soundtrack.recorded(sound)  # a track may end before the recorded part begins
     if tracks != expected:
-        raise SinkError(
+        raise MediaError(
             f"reading it back gives sound {', '.join(tracks) or 'none'}, but "
             f"{', '.join(expected) or 'none'} was to be kept"
         )

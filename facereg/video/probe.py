@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import SinkError
-from . import ffmpeg
+from ..errors import MediaError
+from .run import output_lines
 
 #: Copy every packet as it is, in the file's own time, and print one line about each.
 COPY = ("-c", "copy", "-f", "framecrc", "-")
@@ -66,11 +66,11 @@ def read(path: Path, *, headers_only: bool = False, since: Fraction = Fraction(0
         since: read from somewhat before here, in seconds of the file's own clock.
 
     Raises:
-        SinkError: it cannot be read.
+        MediaError: it cannot be read.
     """
     limit = ("-t", "0") if headers_only else ()
     streams: dict[int, Stream] = {}
-    for line in ffmpeg.lines(
+    for line in output_lines(
         "-copyts", *seek(since), "-i", path, "-map", "0:V:0?", "-map", "0:a?", *limit, *COPY
     ):
         if line.startswith("#"):
@@ -91,7 +91,7 @@ def first_picture(path: Path) -> Fraction:
     """Find when the first picture that decodes is shown, in seconds of the file's own clock.
 
     Raises:
-        SinkError: none decodes.
+        MediaError: none decodes.
     """
     head = ("-copyts", "-i", path, "-map", "0:V:0", "-frames:v", "1")
     packets = list(_packets(head, COPY))
@@ -102,14 +102,14 @@ def first_picture(path: Path) -> Fraction:
     for picture in _packets(head, decode):
         if picture.pts is not None:
             return picture.pts
-    raise SinkError(f"{path}: no picture decodes")
+    raise MediaError(f"{path}: no picture decodes")
 
 
 def pictures(path: Path) -> Iterator[tuple[Fraction, Fraction]]:
     """Yield when each picture is shown and how long, in seconds, in the order of the file.
 
     Raises:
-        SinkError: the file cannot be read.
+        MediaError: the file cannot be read.
     """
     for packet in _packets(("-copyts", "-i", path, "-map", "0:V:0"), COPY):
         if packet.pts is not None and not packet.hidden:
@@ -127,7 +127,7 @@ class _Packet(NamedTuple):
 
 def _packets(head: Sequence[str | Path], tail: Sequence[str]) -> Iterator[_Packet]:
     streams: dict[int, Stream] = {}
-    for line in ffmpeg.lines(*head, *tail):
+    for line in output_lines(*head, *tail):
         if line.startswith("#"):
             _header(streams, line[1:])
             continue

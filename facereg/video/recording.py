@@ -7,11 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from .. import output
-from ..errors import SinkError
+from ..errors import MediaError
 from ..types import Image
 from . import encoders, probe
 from .encoders import Codec, Preset
-from .ffmpeg import RawPipe
+from .run import FrameWriter
 
 #: Bits a pixel of a recording, for the estimate of its size: plenty at crf 18.
 BITS_PER_PIXEL = 0.2
@@ -54,14 +54,14 @@ class Shape:
         return self.width * self.height * float(self.rate) * seconds * BITS_PER_PIXEL / 8
 
 
-def start(part: Path, shape: Shape, quality: Quality) -> RawPipe:
+def start(part: Path, shape: Shape, quality: Quality) -> FrameWriter:
     """Start an encoder that takes BGR pictures and writes ``part``.
 
     Raises:
         SinkError: no encoder works, or it cannot be started.
     """
     _, options = encoders.choose(quality.codec, quality.crf, quality.preset, shape.size, shape.rate)
-    return RawPipe(_command(part, shape, options), shape.width * shape.height * 3)
+    return FrameWriter(_command(part, shape, options), shape.width * shape.height * 3)
 
 
 def check_room(path: Path, shape: Shape, duration: float | None) -> None:
@@ -113,7 +113,7 @@ def salvage(part: Path) -> str:
     try:
         if any(True for _ in probe.pictures(part)):
             return f"; what was recorded is in {part}"
-    except SinkError:
+    except MediaError:
         pass
     output.discard(part)
     return ""

@@ -8,8 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from ..errors import SinkError
-from . import ffmpeg, probe
+from ..errors import MediaError
+from . import probe
+from .run import run_ffmpeg
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def mux(picture: Path, sound: Sound | None, out: Path) -> None:
     """Write picture and sound into one MP4, with its index at the front.
 
     Raises:
-        SinkError: ffmpeg failed.
+        MediaError: ffmpeg failed.
     """
     inputs: list[str | Path] = ["-copyts", "-i", picture]
     outputs: list[str | Path] = ["-map", "0:v", "-c:v", "copy"]
@@ -69,7 +70,7 @@ def mux(picture: Path, sound: Sound | None, out: Path) -> None:
             outputs += _track(i, sound, sound.copies(codec))
     # Chapters and tags of the source do not belong to a part of it, and tags may tell a place.
     outputs += ["-map_metadata", "0", "-map_chapters", "-1", "-movflags", "+faststart"]
-    ffmpeg.run(*inputs, *outputs, "-f", "mp4", "-y", out)
+    run_ffmpeg(*inputs, *outputs, "-f", "mp4", "-y", out)
 
 
 def _input(sound: Sound) -> list[str | Path]:
@@ -105,7 +106,7 @@ def warn_of_rest(sound: Sound) -> None:
     end = sound.start + sound.duration
     try:
         streams = [s for s in probe.read(sound.media, since=end) if s.packets]
-    except SinkError as e:  # the recording is good even so
+    except MediaError as e:  # the recording is good even so
         log.warning("%s: its end cannot be read: %s", sound.media, e)
         return
     pictures = max((s.end for s in streams if s.kind == "video"), default=end)
@@ -131,7 +132,7 @@ def find(media: Path | None, audio: Audio) -> tuple[tuple[str, ...], Fraction | 
         return (), None
     try:
         streams = probe.read(media, headers_only=True)
-    except SinkError as e:
+    except MediaError as e:
         if audio != "none":
             log.warning("%s: its sound cannot be read: %s", media, e)
         return (), None

@@ -9,7 +9,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from facereg.errors import SinkError
+from facereg.errors import MediaError
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sources.file import FileSource
 from facereg.types import FrameResult
@@ -182,7 +182,7 @@ def test_an_end_that_cannot_be_read_costs_no_recording(
 
     def fail_at_the_end(path: Path, **options: object) -> list[readback.Stream]:
         if "since" in options:
-            raise SinkError("no such place")
+            raise MediaError("no such place")
         return read(path, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(readback, "read", fail_at_the_end)

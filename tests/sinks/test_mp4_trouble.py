@@ -31,7 +31,7 @@ sink = Mp4Sink(path=Path(sys.argv[1]), view="raw")
 sink.open(info())
 for i, image in enumerate(clips.numbered(75)):
     sink.write(picture(image, i, i / 25))
-print(sink._encoder._process.pid, flush=True)
+print(sink._encoder.pid, flush=True)
 time.sleep(60)
 """
 
@@ -106,7 +106,7 @@ def test_ctrl_c_in_a_terminal_does_not_reach_the_encoder(tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4")
     sink.open(info())
     sink.write(result(0))
-    assert os.getpgid(sink._encoder._process.pid) != os.getpgid(0)
+    assert os.getpgid(sink._encoder.pid) != os.getpgid(0)
     sink.close()
 
 
@@ -127,7 +127,7 @@ def test_ctrl_c_in_the_middle_of_a_frame_still_gives_a_whole_file(
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    sink._encoder._stdin.flush()
+    sink._encoder._child.process.stdin.flush()
     sink._encoder.finish()
     assert clips.probe(tmp_path / ".out.part.mp4").frames >= 2
 
@@ -138,7 +138,7 @@ def test_an_encoder_that_dies_is_an_error_that_names_what_is_left(tmp_path: Path
     for i in range(60):
         sink.write(result(i, faces=0))
     time.sleep(0.3)
-    os.kill(sink._encoder._process.pid, signal.SIGKILL)
+    os.kill(sink._encoder.pid, signal.SIGKILL)
     with pytest.raises(SinkError, match=r"the encoder failed: .*what was recorded is in .*\.part"):
         write_until_it_fails(sink)
     sink.close()
@@ -150,7 +150,7 @@ def test_an_encoder_that_dies_at_once_leaves_nothing(tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4", view="raw")
     sink.open(info())
     sink.write(result(0))
-    os.kill(sink._encoder._process.pid, signal.SIGKILL)
+    os.kill(sink._encoder.pid, signal.SIGKILL)
     with pytest.raises(SinkError, match="the encoder failed"):
         write_until_it_fails(sink)
     sink.close()
