@@ -293,7 +293,7 @@ sink.open(info())
 for one in RESULTS[:int(sys.argv[3])]:
     sink.write(one)
 for pipe in getattr(sink._writer, "_pipes", {}).values():
-    os.kill(pipe._process.pid, signal.SIGKILL)
+    os.kill(pipe.pid, signal.SIGKILL)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

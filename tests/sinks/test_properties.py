@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,7 +108,7 @@ def test_no_failure_leaves_half_a_file_under_the_final_name(
                 grown = failure == "grown" and i == at
                 sink.write(result(i, size=(200, 130) if grown else (160, 120)))
                 if failure == "killed" and i == at:
-                    sink._encoder._process.kill()
+                    os.kill(sink._encoder.pid, signal.SIGKILL)
                 if failure == "abandoned" and i == at:
                     break
         except SinkError:
