@@ -55,6 +55,19 @@ class Box(NamedTuple):
         """Move it to the right and down by some pixels."""
         return Box(self.x0 + across, self.y0 + down, self.x1 + across, self.y1 + down)
 
+    def grown(self, reach: int) -> Box:
+        """Move each side outwards by some pixels."""
+        return Box(self.x0 - reach, self.y0 - reach, self.x1 + reach, self.y1 + reach)
+
+    def joined(self, other: Box) -> Box:
+        """Return the smallest box that holds both."""
+        return Box(
+            min(self.x0, other.x0),
+            min(self.y0, other.y0),
+            max(self.x1, other.x1),
+            max(self.y1, other.y1),
+        )
+
     def shared(self, other: Box) -> Box:
         """Return the part that lies in another box too; it has no area if there is none."""
         return Box(
@@ -181,10 +194,18 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
-    """A frame and every face in it."""
+    """A frame and every face in it.
+
+    Attributes:
+        frame: what was looked at.
+        faces: the faces that were found.
+        parsed: whether it was looked at with success. If not, nobody knows what faces are in it,
+            and views that hide faces hide the whole frame.
+    """
 
     frame: Frame
     faces: tuple[Face, ...] = ()
+    parsed: bool = True
 
     def labels(self) -> Labels:
         """Compose the label map of the whole frame, (H, W) uint8.

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from .components import View
 from .errors import UsageError, nearest
 from .hookspecs import hookimpl
-from .regions import COLORS
+from .privacy.hide import blur, fill, pixelate
+from .privacy.outline import region_areas
+from .regions import CLASSES, COLORS
 from .registry.drawing import drawing
 from .registry.loading import Component
-from .registry.options import split_spec
-from .types import Box, Face, FrameResult, Image, Labels
+from .registry.options import Color, split_spec
+from .types import Box, Face, FrameResult, Image
 
 #: (256, 3) uint8 BGR colour of each class id.
 PALETTE: NDArray[np.uint8] = np.zeros((256, 3), np.uint8)
@@ -31,10 +33,17 @@ STRENGTH = 0.55
 
 #: Colour of boxes and of the text in them, BGR.
 BOX_COLOR = (80, 220, 80)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def overlay(result: FrameResult, *, strength: float = STRENGTH) -> Image:
-    """Colour every region over the frame, and outline each face's box with its id."""
+def overlay(result: FrameResult, *, strength: float = STRENGTH, legend: bool = False) -> Image:
+    """Colour every region over the frame, and outline each face's box with its id.
+
+    Options:
+        strength: share of the colour in a coloured pixel, 0 to 1.
+        legend: whether the classes are named in their colours at the left edge, and ids are
+            written on labels of their own.
+    """
     out: Image = result.frame.image.copy()
     labels = result.labels()
     for _, regions in result.painted():
@@ -44,19 +53,41 @@ def overlay(result: FrameResult, *, strength: float = STRENGTH) -> Image:
         cv2.copyTo(mixed, (ids != 0).view(np.uint8), part)
         labels[regions.box.slices] = 0  # where boxes overlap, colour once
     for face in result.faces:
-        _outline(out, face)
+        _outline(out, face, labelled=legend)
+    if legend:
+        _draw_legend(out)
     return out
 
 
-def _outline(out: Image, face: Face) -> None:
+def _outline(out: Image, face: Face, *, labelled: bool) -> None:
     box = face.detection.box
     thin = max(1, round(min(out.shape[:2]) / 360))
     cv2.rectangle(out, (box.x0, box.y0), (box.x1 - 1, box.y1 - 1), BOX_COLOR, thin)
     scale = max(0.4, min(out.shape[:2]) / 900)
     place = (box.x0, max(box.y0 - 4 * thin, round(22 * scale)))
-    cv2.putText(
-        out, str(face.id), place, cv2.FONT_HERSHEY_SIMPLEX, scale, BOX_COLOR, thin, cv2.LINE_AA
-    )
+    if labelled:
+        (width, height), below = cv2.getTextSize(str(face.id), FONT, scale, thin)
+        low = (place[0] + width + 2 * thin, place[1] + below)
+        cv2.rectangle(out, (place[0], place[1] - height - below), low, BOX_COLOR, cv2.FILLED)
+        place = (place[0] + thin, place[1])
+    color = (0, 0, 0) if labelled else BOX_COLOR
+    cv2.putText(out, str(face.id), place, FONT, scale, color, thin, cv2.LINE_AA)
+
+
+def _draw_legend(out: Image) -> None:
+    """Name every class beside its colour, on a darkened strip at the left edge."""
+    names = CLASSES[1:]
+    row = max(1, min(28, out.shape[0] // (len(names) + 1)))
+    scale, half = row / 36, row // 2
+    widest = max(cv2.getTextSize(name, FONT, scale, 1)[0][0] for name in names)
+    strip = out[: row * len(names) + half, : widest + 2 * row]
+    strip //= 3
+    for i, name in enumerate(name.replace("_", " ") for name in names):
+        y, x = i * row + half // 2, half // 2
+        color = PALETTE[i + 1].tolist()
+        cv2.rectangle(out, (x, y + 1), (x + row - 2, y + row - 2), color, cv2.FILLED)
+        place = (x + row + half // 2, y + row - max(1, row // 4))
+        cv2.putText(out, name, place, FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def raw(result: FrameResult) -> Image:
@@ -64,61 +95,53 @@ def raw(result: FrameResult) -> Image:
     return np.array(result.frame.image)
 
 
-def isolated(result: FrameResult, ids: tuple[int, ...]) -> Image:
-    """Show the pixels of some classes alone, everything else black."""
+def isolated(result: FrameResult, ids: tuple[int, ...], *, margin: float = 0.0) -> Image:
+    """Show the pixels of some classes alone, everything else black.
+
+    Options:
+        margin: how far it reaches beyond the regions, as a share of the face's width.
+    """
     out: Image = np.zeros_like(result.frame.image)
-    cv2.copyTo(result.frame.image, _chosen(result.labels(), ids), out)
+    for area in region_areas(result, ids, margin):
+        part = result.frame.image[area.box.slices]
+        cv2.copyTo(part, area.mask, out[area.box.slices])
     return out
 
 
-def blur(result: FrameResult, ids: tuple[int, ...]) -> Image:
-    """Blur the pixels of some classes, as strongly as each face is large."""
-
-    def soften(part: Image, face: Face) -> Image:
-        sigma = max(2.0, face.detection.box.width / 12)
-        return np.asarray(cv2.GaussianBlur(part, (0, 0), sigma), np.uint8)
-
-    return _replace(result, ids, soften)
-
-
-def pixelate(result: FrameResult, ids: tuple[int, ...]) -> Image:
-    """Replace the pixels of some classes by large squares, about ten across a face."""
-
-    def coarsen(part: Image, face: Face) -> Image:
-        cell = max(4, face.detection.box.width // 10)
-        small = (max(1, part.shape[1] // cell), max(1, part.shape[0] // cell))
-        few = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
-        size = (part.shape[1], part.shape[0])
-        return np.asarray(cv2.resize(few, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-
-    return _replace(result, ids, coarsen)
-
-
-def _replace(
-    result: FrameResult, ids: tuple[int, ...], effect: Callable[[Image, Face], Image]
+def recolor(
+    result: FrameResult, ids: tuple[int, ...], *, color: Color, margin: float = 0.0
 ) -> Image:
+    """Give regions another colour; their light and shade stay.
+
+    Options:
+        color: as #RRGGBB; the mean of each face's regions becomes this colour.
+        margin: how far it reaches beyond the regions, as a share of the face's width.
+    """
+    wanted = cv2.cvtColor(np.array([[color.bgr]], np.float32) / 255, cv2.COLOR_BGR2LAB)[0, 0]
     out: Image = result.frame.image.copy()
-    chosen = _chosen(result.labels(), ids)
-    for face, regions in result.painted():
-        part, mask = out[regions.box.slices], chosen[regions.box.slices]
-        if part.size:
-            cv2.copyTo(effect(result.frame.image[regions.box.slices], face), mask, part)
+    for area in region_areas(result, ids, margin):
+        part = result.frame.image[area.box.slices]
+        if area.mask.any():
+            lab = cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
+            lab += wanted - np.array(cv2.mean(lab, area.mask)[:3], np.float32)
+            lab[..., 1:] = wanted[1:]
+            painted = 255 * cv2.cvtColor(lab, cv2.COLOR_LAB2BGR)
+            painted = np.asarray(np.clip(np.round(painted), 0, 255), np.uint8)
+            cv2.copyTo(painted, area.mask, out[area.box.slices])
     return out
 
 
-def _chosen(labels: Labels, ids: tuple[int, ...]) -> NDArray[np.uint8]:
-    table = np.zeros(256, np.uint8)
-    table[list(ids)] = 255
-    return np.asarray(cv2.LUT(labels, table), np.uint8)
+def face(result: FrameResult, *, margin: float = 0.25) -> Image:
+    """Show the largest face alone, at the size of the frame; black if there is none.
 
-
-def face(result: FrameResult) -> Image:
-    """Show the largest face alone, at the size of the frame; black where there is none."""
+    Options:
+        margin: how far it reaches beyond the face's box on each side, as a share of that side.
+    """
     height, width = result.frame.image.shape[:2]
     if not result.faces:
         return np.zeros_like(result.frame.image)
     largest = max(result.faces, key=lambda f: f.detection.box.area)
-    box = _widened(largest.detection.box, 1.5).clip(width, height)
+    box = _widened(largest.detection.box, 1 + 2 * margin).clip(width, height)
     return fitted(result.frame.image[box.slices], width, height)
 
 
@@ -176,8 +199,8 @@ def fitted(image: Image, width: int, height: int) -> Image:
 
 @hookimpl
 def register_views() -> Mapping[str, Callable[..., Image]]:
-    """Register overlay, gallery, face, raw, isolated, blur and pixelate."""
-    functions = (overlay, gallery, face, raw, isolated, blur, pixelate)
+    """Register the built-in views."""
+    functions = (overlay, gallery, face, raw, isolated, blur, pixelate, fill, recolor)
     return {f.__name__: f for f in functions}
 
 

@@ -109,3 +109,41 @@ def test_a_view_is_drawn_for_the_chosen_faces_alone() -> None:
     np.testing.assert_array_equal(view("blur:face,only=9")(result), result.frame.image)
     both = view("isolated:face,only=1+2")(result)
     np.testing.assert_array_equal(both, view("isolated:face")(result))
+
+
+def test_recolor_changes_the_colour_and_keeps_light_and_shade(result: FrameResult) -> None:
+    picture, image = view("recolor:hair,color=#a03020")(result), result.frame.image
+    hair = result.labels() == IDS["hair"]
+
+    np.testing.assert_array_equal(picture[~hair], image[~hair])
+    blue, green, red = picture[hair].mean(0)
+    assert red > green > blue
+    before, after = (p[hair].astype(float).mean(1) for p in (image, picture))
+    assert np.corrcoef(before, after)[0, 1] > 0.9
+    with pytest.raises(UsageError, match="view recolor: needs the option color="):
+        view("recolor:hair")
+
+
+def test_a_margin_shows_more_of_a_region(result: FrameResult) -> None:
+    tight, wide = (
+        view(spec)(result).any(2) for spec in ("isolated:eyes", "isolated:eyes,margin=0.1")
+    )
+    assert (wide >= tight).all()
+    assert wide[92:120, 182:218].mean() > 0.8
+
+
+def test_a_legend_names_the_classes_in_their_colours(result: FrameResult) -> None:
+    plain, picture = view("overlay")(result), view("overlay:legend=yes")(result)
+    strip = picture[:, :160].reshape(-1, 3)
+
+    for color in PALETTE[1:21]:
+        assert (strip == color).all(1).any()
+    np.testing.assert_array_equal(picture[:, 290:], plain[:, 290:])
+    label = picture[40:66, 165:190].reshape(-1, 3)  # the id: dark on a bright label
+    assert (label.min(1) > 60).any() and (label.max(1) < 60).any()
+
+
+@pytest.mark.parametrize("size", [(32, 24), (24, 640), (2, 2)])
+def test_a_legend_fits_into_any_frame(size: tuple[int, int]) -> None:
+    frame = Frame(np.zeros((*size, 3), np.uint8))
+    assert view("overlay:legend=yes")(FrameResult(frame)).shape == frame.image.shape

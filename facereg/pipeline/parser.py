@@ -102,7 +102,7 @@ class Parser:
             if self._totals.skipped <= TOLD:
                 more = "; further ones are only counted" if self._totals.skipped == TOLD else ""
                 log.warning("%s; frame passed on without faces%s", e, more)
-            return FrameResult(frame)
+            return FrameResult(frame, parsed=False)
 
     def _send_ahead(self, distance: int) -> None:
         """Have the scout begin with the frame so many after the present one, if it is there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..checks import check_picture
@@ -64,8 +65,9 @@ def chosen_faces(
     def wanted(face: Face) -> bool:
         return face.id not in excluded if only is None else face.id in only
 
-    owned = {face.id: Face(face.id, face.detection, own) for face, own in result.owned()}
-    return FrameResult(result.frame, tuple(owned.get(f.id, f) for f in result.faces if wanted(f)))
+    own = {id(face): replace(face, regions=regions) for face, regions in result.owned()}
+    faces = tuple(own.get(id(face), face) for face in result.faces if wanted(face))
+    return replace(result, faces=faces)
 
 
 def _checked(component: Component) -> Callable[..., Image]:

@@ -10,9 +10,25 @@ import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import UsageError, nearest
+
+
+class Color(NamedTuple):
+    """A colour that users write as ``#RRGGBB``; each part is 0 to 255."""
+
+    red: int
+    green: int
+    blue: int
+
+    @property
+    def bgr(self) -> tuple[int, int, int]:
+        """The colour in the order of OpenCV's pixels."""
+        return self.blue, self.green, self.red
+
+    def __str__(self) -> str:
+        return f"#{self.red:02x}{self.green:02x}{self.blue:02x}"
 
 
 @dataclass(frozen=True)
@@ -99,7 +115,15 @@ def _parse(kind: Any, text: str) -> Any:
         return _number(float, text, "a number")
     if kind is Path:
         return _path(text)
+    if kind is Color:
+        return _color(text)
     return text
+
+
+def _color(text: str) -> Color:
+    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", text):
+        raise ValueError("must be a colour as #RRGGBB, such as #ff8000")
+    return Color(*bytes.fromhex(text[1:]))
 
 
 def _path(text: str) -> Path:
