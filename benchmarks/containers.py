@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import facereg
+from facereg.components import Run
 from facereg.models import example
 from facereg.registry.registry import Registry
 from facereg.types import FrameResult
@@ -34,7 +35,7 @@ def measure(kind: str, clip: Path, results: list[FrameResult], folder: Path) -> 
     sink = registry.build("sink", "masks", path=path, format=kind)
 
     def write() -> None:
-        sink.open(source.info)
+        sink.open(source.info, Run())
         for result in results:
             sink.write(result)
         sink.close()

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from ._api import process as process
     from .components import Detector as Detector
     from .components import EndRun as EndRun
+    from .components import Run as Run
     from .components import Segmenter as Segmenter
     from .components import Sink as Sink
     from .components import Source as Source
+    from .components import Status as Status
     from .errors import FaceregError as FaceregError
     from .errors import ModelError as ModelError
     from .errors import PluginError as PluginError
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
 
 # Public name -> the module that has it; loaded when it is first asked for.
 _PUBLIC = {
-    **dict.fromkeys(("Detector", "EndRun", "Segmenter", "Sink", "Source"), "components"),
+    **dict.fromkeys(
+        ("Detector", "EndRun", "Run", "Segmenter", "Sink", "Source", "Status"), "components"
+    ),
     **dict.fromkeys(
         ("FaceregError", "ModelError", "PluginError", "SinkError", "SourceError", "UsageError"),
         "errors",

@@ -6,6 +6,7 @@ somebody else's code, into one line that names the plugin, the frame and the cur
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,18 +23,27 @@ from .types import Box, Detection, Frame, Image, RegionMasks
 TOLERANCE = 1e-5
 
 
-def label(kind: str, component: object) -> str:
-    """Name a component in an error: ``detector mtcnn``, or ``detector mine (my_detector.py)``.
+def describe_component(kind: str, component: object) -> str:
+    """Name a component in an error; one that is not facereg's own comes with its file.
 
-    The registry sets ``origin`` on what does not come with facereg.
+    Returns:
+        ``detector mtcnn``, or ``detector mine (my_detector.py)``.
     """
-    name, origin = getattr(component, "name", "?"), getattr(component, "origin", "")
-    return f"{kind} {name} ({origin})" if origin else f"{kind} {name}"
+    name, module = getattr(component, "name", "?"), type(component).__module__
+    file = getattr(sys.modules.get(module), "__file__", None)
+    own = module.partition(".")[0] == __name__.partition(".")[0]
+    return f"{kind} {name}" if own else f"{kind} {name} ({file or module})"
 
 
 @contextmanager
-def blame(who: str, frame: Frame | None, kind: type[FaceregError]) -> Iterator[None]:
-    """Wrap what somebody else's code raises, once, naming the component and the frame."""
+def wrap_errors(who: str, frame: Frame | None, kind: type[FaceregError]) -> Iterator[None]:
+    """Turn what a component raises into one `FaceregError` that names it and the frame.
+
+    Args:
+        who: the component, as `describe_component` names it.
+        frame: the frame that it was working on, if any.
+        kind: the class of the error. A `FaceregError` or `EndRun` passes as it is.
+    """
     try:
         yield
     except (FaceregError, EndRun):

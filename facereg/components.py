@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -114,37 +115,67 @@ class Segmenter(ABC):
         return {}
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a run has got.
+
+    Attributes:
+        frames: results made so far.
+        faces: faces in them.
+        dropped: frames of a live source that were dropped because the pipeline was busy.
+        skipped: frames that failed and were passed on without faces.
+        stopping: whether the run is about to end, as after Ctrl-C.
+        failed: whether an error ended the run; known when `Sink.close` is called.
+    """
+
+    frames: int = 0
+    faces: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    stopping: bool = False
+    failed: bool = False
+
+    @property
+    def failed_before_first_frame(self) -> bool:
+        """Whether an error ended the run before it made a result: then leave no files behind."""
+        return self.failed and not self.frames
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a sink is told of the run that writes to it.
+
+    Attributes:
+        provenance: what makes the results, as plain JSON values: ``detector``, ``segmenter`` and
+            ``model``. Empty if the caller named nothing.
+        status: returns how far the run has got; may be called at any time, from any thread.
+    """
+
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    status: Callable[[], Status] = Status
+
+
 class Sink(ABC):
     """Where results go.
 
     Attributes:
-        outputs: the files it wrote, as the user named them; filled in by `close`.
-        report: what is worth telling about them, as plain JSON values; filled in by `close`.
-        stages: milliseconds spent in parts of `write`, by name. Where it stays empty, the whole
-            of `write` is counted under the sink's own name.
-        provenance: what makes the results: ``detector``, ``segmenter`` and ``model``. The
-            processor sets it before `open`.
-        status: the run's totals so far, by name: ``frames``, ``faces``, ``dropped``,
-            and ``stopping`` where it is about to end; ``failed`` where an error ended it, when
-            `close` is called. The processor sets it before `open`.
+        outputs: the files that it wrote, as the user named them; set by `close`.
+        report: facts about these files, as plain JSON values; set by `close`.
+        stages: milliseconds spent in parts of `write`, by name, for a sink that measures them
+            itself. If it is empty, the run counts all of `write` under the sink's name.
     """
 
     name: ClassVar[str]
     outputs: tuple[str, ...] = ()
-    provenance: Mapping[str, object] = MappingProxyType({})
-    status: Callable[[], Mapping[str, float]] | None = None
     report: Mapping[str, object] = MappingProxyType({})
+    stages: Mapping[str, float] = MappingProxyType({})
 
-    def __new__(cls, *args: object, **kwargs: object) -> Sink:
-        """Give every sink its own ``stages``, whether its constructor calls the base or not."""
-        sink = super().__new__(cls)
-        sink.stages = {}
-        return sink
-
-    stages: dict[str, float]
-
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
         """Get ready, before the first frame.
+
+        Args:
+            info: what is known of the source.
+            run: what makes the results, and how far the run has got.
 
         Raises:
             SinkError: it cannot be written, or cannot take such frames.
@@ -158,4 +189,4 @@ class Sink(ABC):
         """Do what must be done while no frame comes, about 20 times a second."""
 
     def close(self) -> None:
-        """Finish what was written so far. Called once, after an error too."""
+        """Finish what was written so far. Called once, even if `open` or `write` failed."""

@@ -8,7 +8,6 @@ import os
 import shutil
 from pathlib import Path
 
-from .components import Sink
 from .errors import SinkError
 
 log = logging.getLogger(__name__)
@@ -39,19 +38,6 @@ def check_parent(path: Path) -> None:
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist; create it first"
         raise SinkError(f"{path}: the folder {folder} {problem}")
-
-
-def run_failed(sink: Sink) -> bool:
-    """Tell, when a sink is closed, whether an error ended its run."""
-    return sink.status is not None and bool(sink.status().get("failed"))
-
-
-def in_vain(sink: Sink) -> bool:
-    """Tell, when a sink is closed, whether an error ended its run before the first frame.
-
-    Then nothing is to be left of it: whoever corrects the error finds everything as it was.
-    """
-    return run_failed(sink) and sink.status is not None and not sink.status().get("frames")
 
 
 def temporary(path: Path) -> Path:

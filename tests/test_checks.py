@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facereg.checks import check_detections, check_picture, check_regions, label
+from facereg.checks import check_detections, check_picture, check_regions, describe_component
 from facereg.errors import PluginError
 from facereg.testing import ScriptedDetector, noise
 from facereg.types import Box, Detection, Frame, RegionMasks
@@ -99,10 +99,11 @@ def test_wrong_regions_name_plugin_and_frame(frame: Frame, answer: Any, message:
 
 
 def test_a_component_is_named_with_where_it_is_from() -> None:
-    mine = ScriptedDetector({})
-    assert label("detector", mine) == "detector scripted"
-    mine.origin = "my_detector.py"  # type: ignore[attr-defined]
-    assert label("detector", mine) == "detector scripted (my_detector.py)"
+    class Mine(ScriptedDetector):
+        name = "mine"
+
+    assert describe_component("detector", ScriptedDetector({})) == "detector scripted"
+    assert describe_component("detector", Mine({})) == f"detector mine ({__file__})"
 
 
 def test_a_read_only_picture_is_copied(frame: Frame) -> None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..components import EndRun, Sink, Source
+from ..components import EndRun, Run, Sink, Source
 from ..errors import SourceError
 from ..models import example
 from ..pipeline.processor import Processor
@@ -170,7 +170,7 @@ class Bench:
             path = Path(folder) / "bench.mp4"
             sink = self._registry.build("sink", "mp4", path=path, view="raw", audio="none")
             start = time.perf_counter()
-            sink.open(source.info)
+            sink.open(source.info, Run())
             for result in self._results:
                 sink.write(result)
             sink.close()

@@ -194,6 +194,7 @@ SINK = '''\
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TextIO
 
 import facereg
 
@@ -212,8 +213,9 @@ class $Class(facereg.Sink):
 
     def __init__(self, *, path: Path, overwrite: bool = False) -> None:
         self._path, self._overwrite = path, overwrite
+        self._file: TextIO | None = None
 
-    def open(self, info: facereg.SourceInfo) -> None:
+    def open(self, info: facereg.SourceInfo, run: facereg.Run) -> None:
         """Get ready; called once, before the first frame."""
         if self._path.exists() and not self._overwrite:
             raise facereg.SinkError(f"{self._path} exists: $name:{self._path},overwrite=yes")
@@ -222,10 +224,13 @@ class $Class(facereg.Sink):
     def write(self, result: facereg.FrameResult) -> None:
         """Take one frame and its faces; this runs in the main thread, so be quick."""
         boxes = "  ".join(f"{face.id}: {tuple(face.detection.box)}" for face in result.faces)
+        assert self._file is not None
         self._file.write(f"{result.frame.time:8.3f}  {boxes}\\n")
 
     def close(self) -> None:
-        """Finish; called once, after an error too."""
+        """Finish; called once, even if `open` failed."""
+        if self._file is None:
+            return
         self._file.close()
         self.outputs = (str(self._path),)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from ..components import Sink
+from ..components import Run, Sink
 from ..types import FrameResult, SourceInfo
 
 #: What ends a run or a batch. Under nohup, a closed terminal does not.
@@ -76,7 +76,7 @@ class ProgressBar(Sink):
     name = "progress"
     width = 30
 
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
         self._expected = info.frame_count
         self._start = self._shown = time.monotonic()
         self._done = 0

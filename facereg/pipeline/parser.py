@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..checkpoint import Stateful
-from ..checks import blame, check_detections, check_regions, label
+from ..checks import check_detections, check_regions, describe_component, wrap_errors
 from ..components import Detector, Segmenter
 from ..errors import PluginError
 from ..tracking.tracker import Tracker
@@ -88,7 +88,7 @@ class Parser:
             self._totals.stages["recall"] += 1000 * (time.perf_counter() - start)
             return FrameResult(frame, known)
         result = self._look(frame)
-        with blame(label("segmenter", self._segmenter), frame, PluginError):
+        with wrap_errors(describe_component("segmenter", self._segmenter), frame, PluginError):
             cache.keep(frame, self._parts)
         return result
 
@@ -132,9 +132,9 @@ class Parser:
         return faces
 
     def _detect(self, frame: Frame) -> Found:
-        name = label("detector", self._detector)
+        name = describe_component("detector", self._detector)
         start = time.perf_counter()
-        with self._totals.timed("detect"), blame(name, frame, PluginError):
+        with self._totals.timed("detect"), wrap_errors(name, frame, PluginError):
             found = check_detections(self._detector.detect(frame), frame, name)
         if not self._detector.tracks:  # numbers of one frame alone
             found = tuple(replace(d, track=None) for d in found)
@@ -164,8 +164,8 @@ class Parser:
     def _segment(self, frame: Frame, detections: Found) -> tuple[Face, ...]:
         regions: tuple[RegionMasks | None, ...] = (None,) * len(detections)
         if self._segmenter is not None and detections:
-            name = label("segmenter", self._segmenter)
-            with self._totals.timed("segment"), blame(name, frame, PluginError):
+            name = describe_component("segmenter", self._segmenter)
+            with self._totals.timed("segment"), wrap_errors(name, frame, PluginError):
                 found = self._segmenter.segment(frame, detections)
                 regions = check_regions(found, frame, len(detections), name)
         pairs = enumerate(zip(detections, regions, strict=True), start=1)

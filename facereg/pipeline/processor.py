@@ -12,10 +12,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from ..checks import blame, label
-from ..components import Detector, EndRun, Segmenter, Sink, Source
+from ..checks import describe_component, wrap_errors
+from ..components import Detector, EndRun, Run, Segmenter, Sink, Source, Status
 from ..errors import FaceregError, PluginError, SinkError, SourceError
 from ..types import Frame, FrameResult
 from .channel import Channel, End
@@ -78,13 +78,13 @@ class Processor:
         """
         opened: list[Sink] = []
         error: BaseException | None = None
+        run = Run(self.settings.provenance, self._status)
         try:
             self._start()
             for sink in self._sinks:
-                sink.provenance, sink.status = self.settings.provenance, self._status
-                with blame(label("sink", sink), None, SinkError):
-                    sink.open(self._source.info)
                 opened.append(sink)
+                with wrap_errors(describe_component("sink", sink), None, SinkError):
+                    sink.open(self._source.info, run)
             for result in self._results():
                 self._write(result)
             if self.settings.cache is not None and not self._stop.is_set():
@@ -112,23 +112,24 @@ class Processor:
         for thread in self._threads:
             thread.start()
 
-    def _status(self) -> Mapping[str, float]:
-        return {
-            "frames": self.totals.frames,
-            "faces": self.totals.faces,
-            "dropped": self._frames.dropped,
-            "stopping": self._stop.is_set(),
-            "failed": self._failed,
-        }
+    def _status(self) -> Status:
+        return Status(
+            frames=self.totals.frames,
+            faces=self.totals.faces,
+            dropped=self._frames.dropped,
+            skipped=self.totals.skipped,
+            stopping=self._stop.is_set(),
+            failed=self._failed,
+        )
 
     # --- the reader thread -----------------------------------------------------------------------
 
     def _read(self) -> None:
         error: BaseException | None = None
         try:
-            name, frames = label("source", self._source), self._source.frames()
+            name, frames = describe_component("source", self._source), self._source.frames()
             while True:
-                with self.totals.timed("read"), blame(name, None, SourceError):
+                with self.totals.timed("read"), wrap_errors(name, None, SourceError):
                     frame = next(frames, None)
                 if frame is None or not self._frames.put(frame):
                     break
@@ -214,19 +215,19 @@ class Processor:
     def _write(self, result: FrameResult) -> None:
         for sink in self._sinks:
             start = time.perf_counter()
-            with blame(label("sink", sink), result.frame, SinkError):
+            with wrap_errors(describe_component("sink", sink), result.frame, SinkError):
                 sink.write(result)
             if not sink.stages:
                 self.totals.stages[sink.name] += 1000 * (time.perf_counter() - start)
 
     def _tick(self) -> None:
         for sink in self._sinks:
-            with blame(label("sink", sink), None, SinkError):
+            with wrap_errors(describe_component("sink", sink), None, SinkError):
                 sink.tick()
 
     def _stop_source(self, error: BaseException | None) -> BaseException | None:
         try:
-            with blame(label("source", self._source), None, SourceError):
+            with wrap_errors(describe_component("source", self._source), None, SourceError):
                 self._source.stop()
         except FaceregError as e:
             return error or e
@@ -244,7 +245,7 @@ class Processor:
         self._parser.close()
         for sink in reversed(opened):
             try:
-                with blame(label("sink", sink), None, SinkError):
+                with wrap_errors(describe_component("sink", sink), None, SinkError):
                     sink.close()
             except BaseException as e:
                 if error is None:

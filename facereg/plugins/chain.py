@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..checks import check_detections, label
+from ..checks import check_detections, describe_component
 from ..components import Detector
 from ..errors import FaceregError, PluginError
 from ..types import Detection, Frame
@@ -54,7 +54,7 @@ class ChainDetector(Detector):
 
 
 def _ask(part: Detector, frame: Frame) -> tuple[Detection, ...]:
-    who = label("detector", part)
+    who = describe_component("detector", part)
     try:
         return check_detections(part.detect(frame), frame, who)
     except FaceregError:

@@ -127,16 +127,13 @@ class Component:
         if find_view is not None:
             values |= {p.name: find_view for p in self._keywords() if p.type == FindView}
         try:
-            made = self.cls(*args, **values)
+            return self.cls(*args, **values)
         except FaceregError:
             raise
         except (Exception, SystemExit) as e:
             raise PluginError(
                 f"{self.kind} {self.name} ({self.origin}): {type(e).__name__}: {e}"
             ) from e
-        if self.layer != "built-in":
-            made.origin = self.origin  # for errors at run time
-        return made
 
 
 def _type_of(default: Any) -> Any:

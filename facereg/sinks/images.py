@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import output
-from ..components import FindView, Sink, View
+from ..components import FindView, Run, Sink, View
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..output import replace
@@ -55,7 +55,7 @@ class ImagesSink(Sink):
         self.report: dict[str, object] = {}
         self._written: set[str] = set()
 
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
         """Make the folder."""
         output.check_parent(self.path)
         if self.path.exists() and not self.path.is_dir():

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import output
 from .._version import __version__
-from ..components import Sink
+from ..components import Run, Sink
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..masks import repair as resuming
@@ -65,7 +65,7 @@ class MasksSink(Sink):
         self._latest: deque[int] = deque(maxlen=IN_HAND + 1)  # indices of the last lines
         self._aside: int | None = None  # the last frame of videos that were moved aside
 
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
         """Make the folder, or see how far it got."""
         if self._format == "ffv1" and info.sizes_vary is not None:
             name, width, height = info.sizes_vary
@@ -73,7 +73,7 @@ class MasksSink(Sink):
                 f"{self.path}: {name} is {width}x{height} and the first image is "
                 f"{info.width}x{info.height}; format=png takes mixed sizes"
             )
-        self._info = info
+        self._info, self._run = info, run
         self._manifest = self._describe(info)
         try:
             kept = self._enter_folder()
@@ -138,7 +138,7 @@ class MasksSink(Sink):
             if self.cache is not None:
                 self.cache.settle(self._safe())  # a chunk that is not full is made again
             self._append(lines)
-            complete = not output.run_failed(self)
+            complete = not self._run.status().failed
             done = {**self._manifest, "frames": self._count, "complete": complete}
             replace(self.path / MANIFEST, _json(done))
             output.discard(*self.path.glob(".*.mkv.old"))
@@ -146,7 +146,7 @@ class MasksSink(Sink):
             self._lines.close()
             if self.cache is not None:
                 self.cache.close()
-        if output.in_vain(self) and not self._count:
+        if self._run.status().failed_before_first_frame and not self._count:
             resuming.clear(self.path)
             with contextlib.suppress(OSError):  # it was there, and has other files
                 self.path.rmdir()
@@ -184,7 +184,7 @@ class MasksSink(Sink):
         try:
             resuming.copy_back(self.path, self._manifest, kept, self._writer)
         except BaseException:
-            self._writer.abandon()  # a sink that did not open is not closed
+            self._writer.abandon()
             raise
 
     def _make_writer(self) -> Writer:
@@ -209,9 +209,9 @@ class MasksSink(Sink):
             "classes": [
                 {"id": i, "name": name, "color": list(COLORS[i])} for i, name in enumerate(CLASSES)
             ],
-            "detector": self.provenance.get("detector"),
-            "segmenter": self.provenance.get("segmenter"),
-            "model": _plain(self.provenance.get("model")),
+            "detector": self._run.provenance.get("detector"),
+            "segmenter": self._run.provenance.get("segmenter"),
+            "model": _plain(self._run.provenance.get("model")),
             "format": self._format,
             "instances": self._instances,
             **({"rate": f"{rate.numerator}/{rate.denominator}"} if self._format == "ffv1" else {}),

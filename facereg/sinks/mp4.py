@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .. import output
-from ..components import FindView, Sink, View
+from ..components import FindView, Run, Sink, View
 from ..errors import MediaError, SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..types import FrameResult, Image, SourceInfo
@@ -74,6 +74,7 @@ class Mp4Sink(Sink):
             raise UsageError(f"sink mp4: crf={crf}: must be 0 (lossless) to 51 (smallest)")
         self.path, self.overwrite = path, overwrite
         self.report: dict[str, object] = {}
+        self.stages: dict[str, float] = {}
         self._draw: View = find_view(view)
         self._quality, self._audio = Quality(codec, crf, preset), audio
         self._part: Path | None = None
@@ -82,8 +83,9 @@ class Mp4Sink(Sink):
         self._picture: Image | None = None  # as it was sent last
         self._failed = self._interrupted = False
 
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
         """Check everything that can be checked before a frame has come."""
+        self._run = run
         output.check_file(self.path, (".mp4",), self.overwrite)
         if info.sizes_vary is not None:
             name, width, height = info.sizes_vary
@@ -141,7 +143,7 @@ class Mp4Sink(Sink):
         self.tick()
         if self._encoder is None:
             output.discard(self._part)
-            if not output.in_vain(self):
+            if not self._run.status().failed_before_first_frame:
                 log.warning("%s was not written: no frame came", self.path)
             return
         with self._stage("encode"):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import output
-from ..components import Sink
+from ..components import Run, Sink
 from ..errors import SinkError
 from ..hookspecs import hookimpl
 from ..regions import CLASSES
@@ -55,8 +55,9 @@ class StatsSink(Sink):
         self._failed = False
         self._rows = 0
 
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
         """Begin the file under a temporary name."""
+        self._run = run
         output.check_file(self.path, (".csv", ".jsonl"), self._overwrite)
         self._part = output.temporary(self.path)
         self._file = self._part.open("w", encoding="utf-8", newline="")
@@ -84,7 +85,7 @@ class StatsSink(Sink):
         except OSError as e:
             if not self._failed:  # else it was told already
                 raise SinkError(f"{self.path}: {e.strerror or e}") from e
-        if output.in_vain(self):
+        if self._run.status().failed_before_first_frame:
             output.discard(self._part)
         elif not self._failed:
             output.commit(self._part, self.path, self._overwrite)

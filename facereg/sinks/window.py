@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import output
-from ..components import EndRun, FindView, Sink
+from ..components import EndRun, FindView, Run, Sink
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..types import FrameResult, SourceInfo
@@ -80,9 +80,9 @@ class WindowSink(Sink):
         self._note, self._note_until = "", 0.0
         self._clock: float | None = None  # monotonic time of the source's time 0
 
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
         """Open the window."""
-        self._info, self._meter = info, Meter(info.live)
+        self._info, self._run, self._meter = info, run, Meter(info.live)
         if self._mirror is None:
             self._mirror = info.mirror
         title = f"{'' if self.name == 'window' else self.name + ' '}{info.name} - facereg"
@@ -266,7 +266,7 @@ class WindowSink(Sink):
 
     def _stopping(self) -> bool:
         """Ask whether the run is to end, as after Ctrl-C."""
-        return self.status is not None and bool(self.status().get("stopping"))
+        return self._run.status().stopping
 
     def _line(self) -> str:
         """Write the status line."""

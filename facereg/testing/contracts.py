@@ -16,7 +16,7 @@ import numpy as np
 
 from ..checkpoint import pack, unpack
 from ..checks import check_detections, check_regions
-from ..components import Detector, Segmenter, Sink, Source
+from ..components import Detector, Run, Segmenter, Sink, Source
 from ..errors import FaceregError, PluginError
 from ..registry.loading import Component, collect
 from ..types import Box, Detection, Frame, FrameResult, Image, SourceInfo
@@ -325,11 +325,12 @@ class SinkContract(_Contract):
 
 
 def run_through(sink: Sink, results: Sequence[FrameResult]) -> None:
-    """Take a sink through a run, as the processor does: open, write, tick, close."""
+    """Take a sink through a run, as a run does: open, write, tick, close."""
     frame = results[0].frame if results else some_result(0).frame
     rate = Fraction(25)
-    sink.open(SourceInfo("test", frame.width, frame.height, rate, frame_count=len(results)))
+    info = SourceInfo("test", frame.width, frame.height, rate, frame_count=len(results))
     try:
+        sink.open(info, Run())
         for result in results:
             sink.write(result)
             sink.tick()

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..components import Detector, Sink, Source
+from ..components import Detector, Run, Sink, Source
 from ..regions import IDS
 from ..types import Box, Detection, Face, Frame, FrameResult, Image, RegionMasks, SourceInfo
 
@@ -71,19 +71,20 @@ class ScriptedDetector(Detector):
 
 
 class RecordingSink(Sink):
-    """Keeps everything that it is given, in ``info``, ``results``, ``ticks`` and ``closed``."""
+    """Keeps what it is given: ``info``, ``run`` and ``results``; and ``ticks`` and ``closed``."""
 
     name = "recording"
 
     def __init__(self) -> None:
         self.info: SourceInfo | None = None
+        self.run: Run | None = None
         self.results: list[FrameResult] = []
         self.ticks = 0
         self.closed = False
 
-    def open(self, info: SourceInfo) -> None:
-        """Keep what is known of the source."""
-        self.info = info
+    def open(self, info: SourceInfo, run: Run) -> None:
+        """Keep what is known of the source and the run."""
+        self.info, self.run = info, run
 
     def write(self, result: FrameResult) -> None:
         """Keep the result."""

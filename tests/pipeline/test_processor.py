@@ -17,12 +17,14 @@ from facereg import (
     FrameResult,
     PluginError,
     RegionMasks,
+    Run,
     Segmenter,
     Sink,
     SinkError,
     Source,
     SourceError,
     SourceInfo,
+    Status,
     UsageError,
 )
 from facereg.pipeline import parser
@@ -86,7 +88,8 @@ class Notes(Sink):
         self.label = label
         self.ticks = 0
 
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
+        self.run = run
         self.log.append(f"open {self.label}")
 
     def write(self, result: FrameResult) -> None:
@@ -139,14 +142,14 @@ def test_a_live_source_drops_what_nobody_has_time_for_and_counts_it() -> None:
 
 def test_frames_before_a_read_error_are_kept_and_sinks_are_closed() -> None:
     sink = Notes()
-    with pytest.raises(SourceError, match="source numbers: OSError: the cable is out"):
+    with pytest.raises(SourceError, match=r"source numbers \(.*\): OSError: the cable is out"):
         Processor(Numbers(10, fail_at=6), One(), None, [sink]).run()
     assert len(sink.results) == 6
     assert sink.log == ["open notes", "close notes"]
 
 
 def test_a_foreign_exception_names_component_and_frame() -> None:
-    with pytest.raises(PluginError, match="detector one, frame 7: ZeroDivisionError"):
+    with pytest.raises(PluginError, match=r"detector one \(.*\), frame 7: ZeroDivisionError"):
         Processor(Numbers(10), One(fail_at=7), None, [Notes()]).run()
 
 
@@ -155,7 +158,7 @@ def test_a_detector_that_exits_is_an_error() -> None:
         def detect(self, frame: Frame) -> Sequence[Detection]:
             sys.exit(0)
 
-    with pytest.raises(PluginError, match="detector one, frame 0: SystemExit: 0"):
+    with pytest.raises(PluginError, match=r"detector one \(.*\), frame 0: SystemExit: 0"):
         Processor(Numbers(10), Leaving(), None, [Notes()]).run()
 
 
@@ -165,7 +168,7 @@ def test_a_source_that_cannot_stop_is_an_error_after_all_was_closed() -> None:
             raise OSError("no answer")
 
     sink = Notes()
-    with pytest.raises(SourceError, match="source numbers: OSError: no answer"):
+    with pytest.raises(SourceError, match=r"source numbers \(.*\): OSError: no answer"):
         Processor(Stubborn(4), One(), None, [sink]).run()
     assert len(sink.results) == 4
     assert sink.log == ["open notes", "close notes"]
@@ -231,20 +234,22 @@ def test_settings_that_cannot_be_meant_are_refused(name: str, value: object) -> 
 def test_a_failing_sink_ends_the_run_after_the_others_were_closed_in_reverse() -> None:
     log: list[str] = []
     sinks = [Notes(log, label="a"), Failing(log, label="b"), Notes(log, label="c")]
-    with pytest.raises(SinkError, match="sink notes, frame 3: OSError: no space left"):
+    with pytest.raises(SinkError, match=r"sink notes \(.*\.py\), frame 3: OSError: no space left"):
         Processor(Numbers(10), One(), None, sinks).run()
     assert log == ["open a", "open b", "open c", "close c", "close b", "close a"]
 
 
-def test_a_sink_that_cannot_open_closes_those_that_could() -> None:
+def test_a_sink_that_cannot_open_is_closed_with_those_that_could() -> None:
     class Shut(Notes):
-        def open(self, info: SourceInfo) -> None:
+        def open(self, info: SourceInfo, run: Run) -> None:
             raise SinkError("out.mp4: exists")
 
-    first, source = Notes(), Numbers(10)
+    log: list[str] = []
+    source = Numbers(10)
+    sinks = [Notes(log, label="a"), Shut(log, label="b"), Notes(log, label="c")]
     with pytest.raises(SinkError, match="exists"):
-        Processor(source, One(), None, [first, Shut()]).run()
-    assert first.log == ["open notes", "close notes"]
+        Processor(source, One(), None, sinks).run()
+    assert log == ["open a", "close b", "close a"]
     assert source.closed == 1
 
 
@@ -303,7 +308,7 @@ def test_a_detector_that_answers_nonsense_is_named() -> None:
         def detect(self, frame: Frame) -> Sequence[Detection]:
             return [Detection(Box(0, 0, 4, 4), float("nan"))]
 
-    with pytest.raises(PluginError, match=r"detector nan, frame 0.*score is nan"):
+    with pytest.raises(PluginError, match=r"detector nan \(.*\), frame 0.*score is nan"):
         Processor(Numbers(2), Nan(), None, [Notes()]).run()
 
 
@@ -313,13 +318,12 @@ def test_a_slow_detector_is_told_of_once(
     monkeypatch.setattr(parser, "SLOW", 0.01)
     totals = Processor(Numbers(4), One(delay=0.02), None, [Notes()]).run()
     assert totals.frames == 4
-    told = [r.getMessage() for r in caplog.records if "detector one took" in r.getMessage()]
-    assert told == ["detector one took 0 s for frame 0"]
+    told = [r.getMessage() for r in caplog.records if " took " in r.getMessage()]
+    assert told == [f"detector one ({__file__}) took 0 s for frame 0"]
 
 
 def test_sinks_are_told_what_made_the_results() -> None:
     sink = Notes()
     Processor(Numbers(1), One(), None, [sink], Settings(provenance={"detector": "one"})).run()
-    assert sink.provenance == {"detector": "one"}
-    assert sink.status is not None
-    assert sink.status()["frames"] == 1
+    assert sink.run.provenance == {"detector": "one"}
+    assert sink.run.status() == Status(frames=1, faces=1)

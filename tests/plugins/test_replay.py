@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facereg.components import Detector, Segmenter, Source
+from facereg.components import Detector, Run, Segmenter, Source
 from facereg.errors import SourceError
 from facereg.pipeline.processor import Processor
 from facereg.plugins.replay import ReplayDetector, ReplaySegmenter
@@ -118,8 +118,7 @@ def test_another_detector_is_refused(tmp_path: Path):
 
 def test_the_model_of_the_dump_is_told(tmp_path: Path):
     sink = MasksSink(path=tmp_path / "masks")
-    sink.provenance = {"model": {"name": "face", "sha256": "ab"}}
-    feed(sink, info(), [])
+    feed(sink, info(), [], Run({"model": {"name": "face", "sha256": "ab"}}))
     segmenter = ReplaySegmenter(path=tmp_path / "masks")
     assert segmenter.describe() == {"name": "face", "sha256": "ab"}
 

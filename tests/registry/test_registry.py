@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from facereg.checks import describe_component
 from facereg.cli import main
 from facereg.errors import FaceregError, PluginError, UsageError
 from facereg.registry.registry import BUILTINS, Component, Registry
@@ -120,7 +121,7 @@ def test_a_file_is_a_plugin(write: Write) -> None:
     detector = registry.build("detector", "mine:size=7")
 
     assert detector.size == 7
-    assert detector.origin == str(path)
+    assert describe_component("detector", detector) == f"detector mine ({path})"
     assert found(registry, "detector", "mine").origin == str(path)
 
 

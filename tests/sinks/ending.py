@@ -151,7 +151,7 @@ class Everything(Sink):
     def __init__(self, *, path: Path) -> None:
         self._path = path
 
-    def open(self, info: object) -> None:
+    def open(self, info: object, run: object) -> None:
         """Begin."""
         self._path.write_text("")
 

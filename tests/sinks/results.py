@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facereg.components import Sink
+from facereg.components import Run, Sink
 from facereg.types import Box, Detection, Face, Frame, FrameResult, RegionMasks, SourceInfo
 
 
@@ -54,10 +54,12 @@ def picture(image: NDArray[np.uint8], index: int, time: float | Fraction) -> Fra
     return FrameResult(Frame(np.array(image), index, float(time)))
 
 
-def feed(sink: Sink, source: SourceInfo, results: Sequence[FrameResult]) -> None:
+def feed(
+    sink: Sink, source: SourceInfo, results: Sequence[FrameResult], run: Run | None = None
+) -> None:
     """Run a sink as the processor does: what was opened is closed, whatever happens."""
-    sink.open(source)
     try:
+        sink.open(source, run or Run())
         for one in results:
             sink.write(one)
     finally:

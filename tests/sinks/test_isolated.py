@@ -10,6 +10,7 @@ import pytest
 
 from facereg import views
 from facereg.cli import main
+from facereg.components import Run
 from facereg.errors import UsageError
 from facereg.sinks.isolated import IsolatedSink
 from facereg.types import Image
@@ -44,7 +45,7 @@ def test_no_region_is_refused() -> None:
 
 def test_its_keys_are_those_of_every_window(tmp_path: Path) -> None:
     sink = IsolatedSink(regions=("eyes", "lips"), folder=tmp_path)
-    sink.open(two_people.TwoPeople("x").info)
+    sink.open(two_people.TwoPeople("x").info, Run())
     try:
         sink.write(RESULT)
         for key in ("s", "n", "s", "a", "s"):

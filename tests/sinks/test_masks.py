@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import facereg
+from facereg.components import Run
 from facereg.errors import SinkError, SourceError, UsageError
 from facereg.masks import writers as mask_files
 from facereg.regions import CLASSES, COLORS
@@ -24,16 +25,19 @@ from facereg.types import SourceInfo
 from tests.sinks.results import face, feed, info, result
 
 FORMATS = ["png", "npz", "ffv1"]
+RUN = Run(
+    {
+        "detector": "mtcnn",
+        "segmenter": "pspnet",
+        "model": {"name": "face", "sha256": "0f" * 32},
+    }
+)
 RESULTS = [result(i) for i in range(70)]
 
 
 def dump(path: Path, results=RESULTS, source: SourceInfo | None = None, **options) -> MasksSink:
     sink = MasksSink(path=path, **options)
-    sink.provenance = {
-        "detector": "mtcnn", "segmenter": "pspnet",
-        "model": {"name": "face", "sha256": "0f" * 32},
-    }  # fmt: skip
-    feed(sink, source or info(), results)
+    feed(sink, source or info(), results, RUN)
     return sink
 
 
@@ -209,7 +213,7 @@ def test_a_full_disk_is_an_error_and_what_is_there_is_whole(
 ):
     folder = tmp_path / "masks"
     sink = MasksSink(path=folder, format=kind)
-    sink.open(info())
+    sink.open(info(), Run())
     for one in RESULTS[:66]:
         sink.write(one)
 
@@ -285,11 +289,9 @@ def test_damaged_texts_are_named(tmp_path: Path, name: str, text: str, message: 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.sinks.test_masks import MasksSink, RESULTS, info
+from tests.sinks.test_masks import MasksSink, RESULTS, RUN, info
 sink = MasksSink(path=Path(sys.argv[1]), format=sys.argv[2], instances=True)
-sink.provenance = {"detector": "mtcnn", "segmenter": "pspnet",
-                   "model": {"name": "face", "sha256": "0f" * 32}}
-sink.open(info())
+sink.open(info(), RUN)
 for one in RESULTS[:int(sys.argv[3])]:
     sink.write(one)
 for pipe in getattr(sink._writer, "_pipes", {}).values():
@@ -394,7 +396,7 @@ def test_another_kind_of_run_does_not_resume_a_dump(tmp_path: Path):
         dump(folder, format="npz", resume=True)
     sink = MasksSink(path=folder, resume=True)
     with pytest.raises(SinkError, match=r"its detector is mtcnn, and that of this run None"):
-        sink.open(info())
+        sink.open(info(), Run())
     assert files(folder) == before
 
 

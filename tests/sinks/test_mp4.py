@@ -14,6 +14,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from facereg.components import Run
 from facereg.errors import SinkError, UsageError
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sources.file import FileSource
@@ -245,7 +246,7 @@ def test_a_codec_without_encoder_says_what_there_is(
 ):
     monkeypatch.setattr(encoders, "_listed", lambda: frozenset({"libx264", "libvpx-vp9"}))
     with pytest.raises(SinkError, match=r"codec=av1: .* available here: h264 \(libx264\), vp9"):
-        Mp4Sink(path=tmp_path / "out.mp4", codec="av1").open(info())
+        Mp4Sink(path=tmp_path / "out.mp4", codec="av1").open(info(), Run())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -327,7 +328,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str, mess
     (tmp_path / "folder.mp4").mkdir()
     sink = Mp4Sink(path=tmp_path / name)
     with pytest.raises(SinkError, match=message):
-        sink.open(info())
+        sink.open(info(), Run())
     sink.close()
     assert (tmp_path / "there.mp4").read_text() == "precious"
     assert len(list(tmp_path.iterdir())) == 2
@@ -337,7 +338,7 @@ def test_overwriting_replaces_only_when_complete(tmp_path: Path):
     out = tmp_path / "out.mp4"
     out.write_text("old")
     sink = Mp4Sink(path=out, overwrite=True)
-    sink.open(info())
+    sink.open(info(), Run())
     for i in range(5):
         sink.write(result(i))
     assert out.read_text() == "old"
@@ -355,13 +356,13 @@ def test_the_source_is_never_overwritten(sound_clip: Path, tmp_path: Path):
 
 def test_images_of_different_sizes_are_refused_by_name(tmp_path: Path):
     with pytest.raises(SinkError, match=r"b.png is 9x7 and the first image is 160x120"):
-        Mp4Sink(path=tmp_path / "out.mp4").open(info(sizes_vary=("b.png", 9, 7)))
+        Mp4Sink(path=tmp_path / "out.mp4").open(info(sizes_vary=("b.png", 9, 7)), Run())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_frames_that_change_size_end_it_and_keep_what_was_recorded(tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4")
-    sink.open(info())
+    sink.open(info(), Run())
     for i in range(4):
         sink.write(result(i))
     with pytest.raises(SinkError, match=r"frame 4 is 80x60, and those before are 160x120"):

@@ -9,6 +9,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from facereg.components import Run
 from facereg.errors import MediaError
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sources.file import FileSource
@@ -62,7 +63,7 @@ def record(clip: Path, out: Path, *, start: float = 0.0, duration: float = 99.0,
     """Record a part of a clip, as it is."""
     source = FileSource(str(clip), start=start)
     sink = Mp4Sink(path=out, view="raw", **options)
-    sink.open(source.info)
+    sink.open(source.info, Run())
     for frame in source.frames():
         if frame.time >= start + duration:
             break

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from facereg import output
+from facereg.components import Run
 from facereg.errors import SinkError
 from facereg.sinks.mp4 import Mp4Sink
 from tests import clips
@@ -24,11 +25,12 @@ from tests.sinks.results import feed, info, result
 VICTIM = """
 import sys, time
 from pathlib import Path
+from facereg.components import Run
 from facereg.sinks.mp4 import Mp4Sink
 from tests import clips
 from tests.sinks.results import info, picture
 sink = Mp4Sink(path=Path(sys.argv[1]), view="raw")
-sink.open(info())
+sink.open(info(), Run())
 for i, image in enumerate(clips.numbered(75)):
     sink.write(picture(image, i, i / 25))
 print(sink._encoder.pid, flush=True)
@@ -104,7 +106,7 @@ def test_what_a_killed_run_recorded_is_whole_and_the_next_run_says_where_it_is(
 
 def test_ctrl_c_in_a_terminal_does_not_reach_the_encoder(tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4")
-    sink.open(info())
+    sink.open(info(), Run())
     sink.write(result(0))
     assert os.getpgid(sink._encoder.pid) != os.getpgid(0)
     sink.close()
@@ -117,7 +119,7 @@ def test_ctrl_c_in_the_middle_of_a_frame_still_gives_a_whole_file(
     size = (4096, 2560)
     frames = [result(i, size=size, faces=0) for i in range(2)]
     sink = Mp4Sink(path=tmp_path / "out.mp4", view="raw", preset="ultrafast", crf=51)
-    sink.open(info(*size))
+    sink.open(info(*size), Run())
     sink.write(frames[0])
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
@@ -134,7 +136,7 @@ def test_ctrl_c_in_the_middle_of_a_frame_still_gives_a_whole_file(
 
 def test_an_encoder_that_dies_is_an_error_that_names_what_is_left(tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4", view="raw", preset="ultrafast")
-    sink.open(info())
+    sink.open(info(), Run())
     for i in range(60):
         sink.write(result(i, faces=0))
     time.sleep(0.3)
@@ -148,7 +150,7 @@ def test_an_encoder_that_dies_is_an_error_that_names_what_is_left(tmp_path: Path
 
 def test_an_encoder_that_dies_at_once_leaves_nothing(tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4", view="raw")
-    sink.open(info())
+    sink.open(info(), Run())
     sink.write(result(0))
     os.kill(sink._encoder.pid, signal.SIGKILL)
     with pytest.raises(SinkError, match="the encoder failed"):
@@ -166,7 +168,7 @@ def test_too_little_room_is_said_before_anything_is_encoded(
     usage = shutil.disk_usage(tmp_path)._replace(free=20_000_000)
     monkeypatch.setattr(output.shutil, "disk_usage", lambda _: usage)
     sink = Mp4Sink(path=tmp_path / "long.mp4")
-    sink.open(info(1920, 1080, duration=7200.0))
+    sink.open(info(1920, 1080, duration=7200.0), Run())
     with pytest.raises(SinkError, match=r"its first minute needs about .* 20.0 MB free"):
         sink.write(result(0, size=(1920, 1080)))
     sink.close()
@@ -182,11 +184,12 @@ from pathlib import Path
 limit = int(sys.argv[2])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from facereg.components import Run
 from facereg.errors import SinkError
 from facereg.sinks.mp4 import Mp4Sink
 from tests.sinks.results import info, result
 sink = Mp4Sink(path=Path(sys.argv[1]), view="raw", preset="ultrafast", crf=8)
-sink.open(info(320, 240, duration=0.2))
+sink.open(info(320, 240, duration=0.2), Run())
 try:
     for i in range(int(sys.argv[3])):
         sink.write(result(i, size=(320, 240), faces=0))

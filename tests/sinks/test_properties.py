@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import facereg
+from facereg.components import Run
 from facereg.errors import FaceregError, SinkError
 from facereg.sinks.masks import MasksSink
 from facereg.sinks.mp4 import Mp4Sink
@@ -67,7 +68,7 @@ def test_a_recording_lasts_as_long_as_the_original(
 ):
     with folder() as path:
         sink = Mp4Sink(path=path / "out.mp4", view="raw", preset="ultrafast")
-        sink.open(info(*size, rate=rate, live=live))
+        sink.open(info(*size, rate=rate, live=live), Run())
         for i, time in enumerate(when):
             sink.write(picture(np.full((size[1], size[0], 3), 40 * i % 256, np.uint8), i, time))
         sink.close()
@@ -102,7 +103,7 @@ def test_no_failure_leaves_half_a_file_under_the_final_name(
         if there:
             out.write_text("precious")
         sink = Mp4Sink(path=out, preset="ultrafast", overwrite=there)
-        sink.open(info())
+        sink.open(info(), Run())
         try:
             for i in range(count):
                 grown = failure == "grown" and i == at
@@ -149,7 +150,7 @@ def test_a_dump_that_stops_anywhere_is_resumed_to_the_same_bytes(
         whole, stopped = (path / name for name in ("whole", "stopped"))
         for target, count, closed in ((whole, len(results), True), (stopped, stop, False)):
             sink = MasksSink(path=target, format=kind, instances=instances)
-            sink.open(info())
+            sink.open(info(), Run())
             for one in results[:count]:
                 sink.write(one)
             if closed:
@@ -157,7 +158,7 @@ def test_a_dump_that_stops_anywhere_is_resumed_to_the_same_bytes(
             else:
                 sink._lines.close()  # as the system does for a process that was killed
         sink = MasksSink(path=stopped, format=kind, instances=instances, resume=True)
-        sink.open(info())
+        sink.open(info(), Run())
         for one in results:
             sink.write(one)
         sink.close()
@@ -175,7 +176,7 @@ def test_a_dump_that_stops_anywhere_is_resumed_to_the_same_bytes(
 def test_no_damage_ends_in_a_traceback(data: bytes, name: str):
     with folder() as path:
         sink = MasksSink(path=path / "masks")
-        sink.open(info())
+        sink.open(info(), Run())
         for i in range(3):
             sink.write(result(i))
         sink.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facereg.components import Run
 from facereg.errors import SinkError
 from facereg.regions import CLASSES
 from facereg.sinks.stats import StatsSink
@@ -93,7 +94,7 @@ def test_a_face_without_regions_has_its_row(tmp_path: Path):
 
 def test_rows_are_on_the_disk_before_the_end(tmp_path: Path):
     sink = StatsSink(path=tmp_path / "a.csv")
-    sink.open(info())
+    sink.open(info(), Run())
     for i in range(4):
         sink.write(result(i))
     assert len(rows(tmp_path / ".a.part.csv")) == 6
@@ -124,7 +125,7 @@ def test_a_full_disk_is_an_error_and_no_half_file_gets_the_name(tmp_path: Path):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     sink = StatsSink(path=tmp_path / "a.csv", overwrite=True)
-    sink.open(info())
+    sink.open(info(), Run())
     sink.write(result(1))
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, sink._file.fileno())

@@ -17,7 +17,7 @@ import pytest
 
 from facereg import views
 from facereg.cli import main
-from facereg.components import EndRun
+from facereg.components import EndRun, Run, Status
 from facereg.errors import SinkError, UsageError
 from facereg.sinks.display import keys, screen
 from facereg.sinks.display.keys import NUMBER_KEYS
@@ -129,10 +129,12 @@ def window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     opened: list[WindowSink] = []
 
-    def open_window(info: SourceInfo = LIVE, **options: object) -> WindowSink:
+    def open_window(
+        info: SourceInfo = LIVE, run: Run | None = None, **options: object
+    ) -> WindowSink:
         sink = WindowSink(folder=tmp_path, **options)  # type: ignore[arg-type]
         opened.append(sink)
-        sink.open(info)
+        sink.open(info, run or Run())
         return sink
 
     yield open_window
@@ -399,9 +401,8 @@ def test_a_live_source_is_never_waited_for(window: Opener) -> None:
 
 
 def test_a_paused_file_waits_until_the_run_is_to_end(window: Opener) -> None:
-    sink = window(FILE)
     end = time.monotonic() + 0.5
-    sink.status = lambda: {"stopping": float(time.monotonic() > end)}
+    sink = window(FILE, Run(status=lambda: Status(stopping=time.monotonic() > end)))
     sink.press("p")
     sink.write(at(0, 0.0))
     assert time.monotonic() >= end

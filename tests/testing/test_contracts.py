@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facereg.components import Detector, Segmenter, Sink, Source
+from facereg.components import Detector, Run, Segmenter, Sink, Source
 from facereg.errors import FaceregError, PluginError
 from facereg.hookspecs import hookimpl
 from facereg.pipeline.processor import Processor
@@ -137,15 +137,19 @@ class GoodSink(Sink):
 
     def __init__(self, *, path: Path = Path("x"), overwrite: bool = False) -> None:
         self.path, self._overwrite, self._count = path, overwrite, 0
+        self._is_open = False
 
-    def open(self, info: SourceInfo) -> None:
+    def open(self, info: SourceInfo, run: Run) -> None:
         if self.path.exists() and not self._overwrite:
             raise FaceregError(f"{self.path} exists: overwrite=yes replaces it")
+        self._is_open = True
 
     def write(self, result: FrameResult) -> None:
         self._count += 1
 
     def close(self) -> None:
+        if not self._is_open:
+            return
         self.path.write_text(str(self._count))
         self.outputs = (str(self.path),)
 
@@ -382,8 +386,8 @@ def test_a_bad_source_is_caught(component: type, check: str, tmp_path: Path) -> 
 class Overwriter(GoodSink):
     """Writes over what is there."""
 
-    def open(self, info: SourceInfo) -> None:
-        pass
+    def open(self, info: SourceInfo, run: Run) -> None:
+        self._is_open = True
 
 
 class Boaster(GoodSink):
@@ -407,7 +411,8 @@ class Impatient(GoodSink):
     """Needs a frame to close."""
 
     def close(self) -> None:
-        1 / self._count
+        if self._is_open:
+            1 / self._count
         super().close()
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from ...components import Run
 from ...types import Frame, FrameResult, Image, SourceInfo
 from ..mp4 import Mp4Sink
 
@@ -35,7 +36,7 @@ class Recording:
         self._sink = Mp4Sink(path=path, view="raw")
         # The sound of a file cannot follow someone who starts and stops as they please.
         silent = replace(info, has_audio=False, media=None, frame_count=None, duration=None)
-        self._sink.open(replace(silent, width=width, height=height, sizes_vary=None))
+        self._sink.open(replace(silent, width=width, height=height, sizes_vary=None), Run())
 
     def write(self, picture: Image, frame: Frame) -> None:
         """Add a picture of a frame.
