@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import SinkError, UsageError
 from ..models import Model, find_model, load_card
-from ..output import check_file
+from ..output import AtomicFile, check_file
 from ..registry.registry import split_spec
 from ..types import Image
 
@@ -28,17 +28,14 @@ def run(args: argparse.Namespace) -> int:
     from ..training.deploy.export import compare, export_onnx
 
     network = load_network(model)
-    part = path.with_name(f".{path.stem}.part.onnx")
-    try:
-        export_onnx(network, model.card, part)
-        agreement = compare(network, model.card, part, check_crops(int(model.card["input_size"])))
+    crops = check_crops(int(model.card["input_size"]))
+    with AtomicFile(path, overwrite=args.overwrite) as file:
+        export_onnx(network, model.card, file.part)
+        agreement = compare(network, model.card, file.part, crops)
         if agreement.equal < EQUAL:
             raise SinkError(
                 f"{path}: not written: only {agreement.equal:.2%} of its labels equal torch's"
             )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     found = {"path": str(path), "model": model.name, **asdict(agreement)}
     text = (
         f"{path}: model {model.name}; on {agreement.crops} crops logits differ by at most "

@@ -39,15 +39,11 @@ def run(args: argparse.Namespace) -> int:
     target.check_file(out, ENDINGS, args.overwrite)
     faces = read(Path(args.stats))
     regions = args.regions or _largest(faces)
-    part = target.temporary(out)
     try:
-        draw(faces, regions, part)
-    except BaseException as e:
-        target.discard(part)
-        if isinstance(e, OSError):
-            raise SinkError(f"{out}: {e.strerror or e}") from e
-        raise
-    target.commit(part, out, args.overwrite)
+        with target.AtomicFile(out, overwrite=args.overwrite) as file:
+            draw(faces, regions, file.part)
+    except OSError as e:
+        raise SinkError(f"{out}: {e.strerror or e}") from e
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from ..output import check_file
+from ..output import check_file, write_file
 
 if TYPE_CHECKING:
     from ..plugins.pspnet.network import PSPNet
@@ -167,6 +167,6 @@ def _add_8_bit(
         if cost > COST:
             print(f"{twin.name}: not kept: 8 bits cost {cost:.4f} mean F1")
             return
-        fast.replace(twin)
+        write_file(twin, fast.read_bytes())
     card["files"] = {twin.name: ""}
     card["metrics"]["int8"] = scores

@@ -49,17 +49,12 @@ def export(dump: ReadableDump, path: Path) -> None:
     except ImportError:
         raise SinkError("COCO export needs pycocotools: pip install pycocotools") from None
     output.check_file(path, (".json",), overwrite=False)
-    part = output.temporary(path)
     try:
-        with part.open("w", encoding="utf-8") as file:
+        with output.AtomicFile(path) as target, target.open("w", encoding="utf-8") as file:
             for piece in _document(dump, rle):
                 file.write(piece)
     except OSError as e:
         raise SinkError(f"{path}: {e.strerror or e}") from e
-    except BaseException:
-        output.discard(part)
-        raise
-    output.commit(part, path, overwrite=False)
 
 
 def _document(dump: ReadableDump, rle: Any) -> Iterator[str]:

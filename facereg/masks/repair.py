@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SinkError, SourceError
-from ..output import replace
+from ..output import write_file
 from . import png, resume
 from .lines import LINES, MANIFEST, Line, parse_line, read_manifest
 from .readers import READERS, Maps, VideoDecoder, VideoMaps
@@ -23,7 +23,8 @@ from .writers import INSTANCES_VIDEO, VIDEO, Writer, frames_in_chunk, instances_
 #: Names of a dump's files, whole, torn or temporary; nothing else in a folder is ever removed.
 OURS = re.compile(
     r"manifest\.json|frames\.jsonl|\d{6,}(\.instances)?\.png|\d{6,}\.npz|(masks|instances)\.mkv"
-    r"|\..*\.part|\.(masks|instances)\.mkv\.old|\.faces\.jsonl|\.state"
+    r"|\.(manifest|frames|\.faces|\.state|\d{6,}(\.instances)?)\.part\d*(\.(json|jsonl|png|npz))?"
+    r"|\.(masks|instances)\.mkv\.(part|old)|\.faces\.jsonl|\.state"
 )
 
 #: What two runs may differ in and still be one dump.
@@ -69,7 +70,7 @@ def repair(folder: Path, manifest: Mapping[str, Any]) -> list[Line]:
     with contextlib.suppress(FileNotFoundError):
         rows = (folder / LINES).read_bytes().split(b"\n")[:-1]
         lines = _whole_maps(folder, manifest, list(_whole_lines(rows)))
-        replace(folder / LINES, b"".join(row + b"\n" for row in rows[: len(lines)]))
+        write_file(folder / LINES, b"".join(row + b"\n" for row in rows[: len(lines)]))
         _remove_strays(folder, {name for line in lines for name in _files(line)})
         return lines
     return []

@@ -24,7 +24,7 @@ from pathlib import Path
 from .. import output
 from ..checkpoint import State, Stateful, pack, unpack
 from ..errors import SinkError, SourceError
-from ..output import replace
+from ..output import write_file
 from ..types import Face, Frame, FrameResult, Labels
 from . import faces
 from .lines import Line
@@ -139,7 +139,7 @@ class ResultCache:
         else:
             rows, self._last = self._earlier.rows, self._earlier.last
         self._sums = {line["index"]: _checksum(line) for line in kept[len(rows) :]}
-        replace(self._folder / FACES, b"".join(row + b"\n" for row in rows))
+        write_file(self._folder / FACES, b"".join(row + b"\n" for row in rows))
 
     def __contains__(self, index: int) -> bool:
         """Whether a frame is known, so that nothing of it need be written."""
@@ -190,7 +190,7 @@ class ResultCache:
         while self._pending and self._pending[0][0] <= index:
             latest = self._pending.popleft()[1]
         if latest is not None and self._on:
-            replace(self._folder / STATE, latest)
+            write_file(self._folder / STATE, latest)
 
     def close(self) -> None:
         """Release everything; remove the files where no run will go on from here."""

@@ -6,6 +6,7 @@ only then may it be written into ``frames.jsonl``.
 
 from __future__ import annotations
 
+import io
 import os
 from abc import ABC, abstractmethod
 from fractions import Fraction
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MediaError, SinkError
-from ..output import replace
+from ..output import discard, open_new, write_file
 from ..types import Labels
 from ..video.run import FrameWriter
 from . import png
@@ -81,8 +82,8 @@ class PngWriter(Writer):
     def add(self, line: Line, labels: Labels, instances: Instances | None) -> list[Line]:
         line["file"] = f"{line['index']:06d}.png"
         if instances is not None:
-            replace(self.folder / instances_name(line["file"]), png.encode(instances))
-        replace(self.folder / line["file"], png.encode(labels))
+            write_file(self.folder / instances_name(line["file"]), png.encode(instances))
+        write_file(self.folder / line["file"], png.encode(labels))
         return [line]
 
 
@@ -118,13 +119,9 @@ class NpzWriter(Writer):
         if self._instances:
             arrays["instances"] = np.stack(self._instances)
         self._labels, self._instances = [], []
-        part = self.folder / f".{name}.part"
-        try:
-            with part.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-            os.replace(part, self.folder / name)
-        except OSError as e:
-            raise SinkError(f"{self.folder / name}: {e.strerror or e}") from e
+        data = io.BytesIO()
+        np.savez_compressed(data, **arrays)
+        write_file(self.folder / name, data.getvalue())
         return [{**line, "file": name} for line in lines]
 
 
@@ -169,12 +166,26 @@ class VideoWriter(Writer):
     def _send(self, name: str, picture: NDArray[Any], pixels: str) -> None:
         if name not in self._pipes:
             path = self.folder / part_of(name)
+            _create(path)  # ffmpeg itself would write through a link
             args = video_arguments(picture.shape, pixels, self._rate, path)
             self._pipes[name] = FrameWriter(args, picture.nbytes)
         try:
             self._pipes[name].write(np.ascontiguousarray(picture).data.cast("B"))
         except MediaError as e:
             raise SinkError(f"{self.folder / name}: {e}") from e
+
+
+def _create(path: Path) -> None:
+    """Create an empty file in place of what a killed run left.
+
+    Raises:
+        SinkError: it cannot be created.
+    """
+    discard(path)
+    try:
+        open_new(path).close()
+    except OSError as e:
+        raise SinkError(f"{path}: {e.strerror or e}") from e
 
 
 def video_arguments(

@@ -8,7 +8,7 @@ from .. import output
 from ..components import FindView, Run, Sink, View
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
-from ..output import replace
+from ..output import write_file
 from ..types import Frame, FrameResult, Image, SourceInfo
 from ..views import view as built_in
 
@@ -76,7 +76,7 @@ class ImagesSink(Sink):
                 f"{self.path}: a second picture of the name {name}; run folder by folder"
             )
         self._written.add(name.casefold())
-        replace(self.path / name, self._encode(self._draw(result), Path(name).suffix))
+        write_file(self.path / name, self._encode(self._draw(result), Path(name).suffix))
 
     def close(self) -> None:
         """Say what was written."""

@@ -21,7 +21,7 @@ from ..masks import repair as resuming
 from ..masks import resume as cache
 from ..masks.lines import FORMAT_VERSION, LINES, MANIFEST, Format, Line, describe
 from ..masks.writers import IN_HAND, Instances, NpzWriter, PngWriter, VideoWriter, Writer
-from ..output import replace
+from ..output import write_file
 from ..regions import CLASSES, COLORS
 from ..types import FrameResult, Labels, SourceInfo
 from ..video.timeline import recording_rate
@@ -77,7 +77,7 @@ class MasksSink(Sink):
         self._manifest = self._describe(info)
         try:
             kept = self._enter_folder()
-            replace(self.path / MANIFEST, _json(self._manifest))
+            write_file(self.path / MANIFEST, _json(self._manifest))
             self._open_cache(kept)
             self._writer = self._make_writer()
             if kept and self._format == "ffv1":
@@ -140,7 +140,7 @@ class MasksSink(Sink):
             self._append(lines)
             complete = not self._run.status().failed
             done = {**self._manifest, "frames": self._count, "complete": complete}
-            replace(self.path / MANIFEST, _json(done))
+            write_file(self.path / MANIFEST, _json(done))
             output.discard(*self.path.glob(".*.mkv.old"))
         finally:
             self._lines.close()

@@ -77,7 +77,7 @@ class Mp4Sink(Sink):
         self.stages: dict[str, float] = {}
         self._draw: View = find_view(view)
         self._quality, self._audio = Quality(codec, crf, preset), audio
-        self._part: Path | None = None
+        self._target: output.AtomicFile | None = None
         self._encoder: FrameWriter | None = None
         self._shape: Shape | None = None
         self._picture: Image | None = None  # as it was sent last
@@ -100,7 +100,7 @@ class Mp4Sink(Sink):
         encoders.check(self._quality.codec)
         self._grid = Grid(recording_rate(info), None if info.live else info.duration)
         self._tracks, self._sar = sound.find(self._media, self._audio)
-        self._part = output.temporary(self.path)
+        self._target = output.AtomicFile(self.path, overwrite=self.overwrite, leftovers="keep")
 
     def write(self, result: FrameResult) -> None:
         """Draw one result and place it on the grid."""
@@ -138,21 +138,21 @@ class Mp4Sink(Sink):
 
     def close(self) -> None:
         """Finish the file, read it back and give it its name."""
-        if self._part is None or self._failed:
+        if self._target is None or self._failed:
             return
         self.tick()
         if self._encoder is None:
-            output.discard(self._part)
+            self._target.discard()
             if not self._run.status().failed_before_first_frame:
                 log.warning("%s was not written: no frame came", self.path)
             return
         with self._stage("encode"):
-            self._finish(self._part, self._encoder)
+            self._finish(self._target, self._encoder)
         self.outputs = (str(self.path),)
 
     def _begin(self, drawn: Image, picture: Image, first: float) -> None:
         """Start the encoder; only the first picture tells the size."""
-        assert self._part is not None
+        assert self._target is not None
         height, width = picture.shape[:2]
         if drawn.shape != picture.shape:
             log.info(
@@ -165,14 +165,14 @@ class Mp4Sink(Sink):
         self._shape, self._first = Shape(width, height, self._grid.rate, sar), first
         try:
             recording.check_room(self.path, self._shape, self._info.duration)
-            self._encoder = recording.start(self._part, self._shape, self._quality)
+            self._encoder = recording.start(self._target.part, self._shape, self._quality)
         except MediaError as e:
             self._failed = True
-            output.discard(self._part)
+            self._target.discard()
             raise SinkError(f"{self.path}: {e}") from e
         except SinkError:
             self._failed = True
-            output.discard(self._part)
+            self._target.discard()
             raise
 
     def _send(self, pictures: Iterable[Image]) -> None:
@@ -186,7 +186,7 @@ class Mp4Sink(Sink):
             self._interrupted = True  # by Ctrl-C: a picture may have been sent and not counted
             raise
 
-    def _finish(self, part: Path, encoder: FrameWriter) -> None:
+    def _finish(self, target: output.AtomicFile, encoder: FrameWriter) -> None:
         recorded = Recorded(
             grid=self._grid,
             first=self._first,
@@ -196,31 +196,29 @@ class Mp4Sink(Sink):
             audio=self._audio,
             one_more=self._interrupted,
         )
-        complete = part.with_name(part.name.replace(".part", ".complete", 1))
         try:
             end = finishing.end_of_last(recorded)
             if end is not None and self._picture is not None:
                 self._send([self._picture] * self._grid.extend(end))
             encoder.finish()
-            report = finishing.finish(part, recorded, complete)
-        except SinkError:  # from _send, which has reported it
-            output.discard(complete)
-            raise
-        except MediaError as e:
-            output.discard(complete)
+            complete = target.another()
+            report = finishing.finish(target.part, recorded, complete)
+        except (MediaError, SinkError) as e:
+            if self._failed:
+                raise  # from _send, which has reported it
             raise self._failure(str(e)) from e
-        output.commit(complete, self.path, self.overwrite)
-        output.discard(part)
+        target.commit(complete)
         self.report = {"path": str(self.path), **report}
 
     def _failure(self, why: str) -> SinkError:
         """End the encoder, keep what plays of its work, and make the error that tells of both."""
-        assert self._part is not None
+        assert self._target is not None
         self._failed = True
         if self._encoder is not None:
             with contextlib.suppress(MediaError):
                 self._encoder.finish()
-        return SinkError(f"{self.path}: {why}{recording.salvage(self._part)}")
+        salvaged = recording.salvage(self._target.keep())
+        return SinkError(f"{self.path}: {why}{salvaged}")
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +49,8 @@ class StatsSink(Sink):
         """
         self.path, self._overwrite = path, overwrite
         self.report: dict[str, object] = {}
-        self._file: io.TextIOWrapper | None = None
-        self._part: Path | None = None
+        self._target: output.AtomicFile | None = None
+        self._file: IO[str] | None = None
         self._failed = False
         self._rows = 0
 
@@ -59,8 +58,8 @@ class StatsSink(Sink):
         """Begin the file under a temporary name."""
         self._run = run
         output.check_file(self.path, (".csv", ".jsonl"), self._overwrite)
-        self._part = output.temporary(self.path)
-        self._file = self._part.open("w", encoding="utf-8", newline="")
+        self._target = output.AtomicFile(self.path, overwrite=self._overwrite, leftovers="keep")
+        self._file = self._target.open("w", encoding="utf-8", newline="")
         self._csv = csv.writer(self._file, lineterminator="\n")
         if self._is_csv:
             self._put(lambda: self._csv.writerow(header()))
@@ -78,17 +77,20 @@ class StatsSink(Sink):
 
     def close(self) -> None:
         """Give the file its name; after a failure, leave what was written under the temporary."""
-        if self._file is None or self._part is None:
+        if self._file is None or self._target is None:
             return
         try:
             self._file.close()
         except OSError as e:
-            if not self._failed:  # else it was told already
+            if not self._failed:  # else it was reported already
+                self._target.keep()
                 raise SinkError(f"{self.path}: {e.strerror or e}") from e
         if self._run.status().failed_before_first_frame:
-            output.discard(self._part)
-        elif not self._failed:
-            output.commit(self._part, self.path, self._overwrite)
+            self._target.discard()
+        elif self._failed:
+            self._target.keep()
+        else:
+            self._target.commit()
             self.outputs = (str(self.path),)
             self.report = {"path": str(self.path), "rows": self._rows}
 
@@ -106,12 +108,13 @@ class StatsSink(Sink):
     def _put(self, write: Any) -> None:
         """Write, and hand it to the system: whoever reads along, or a crash, finds whole rows."""
         assert self._file is not None
+        assert self._target is not None
         try:
             write()
             self._file.flush()
         except OSError as e:
             self._failed = True
-            with_rows = f"; {self._rows} rows are in {self._part}" if self._rows else ""
+            with_rows = f"; {self._rows} rows are in {self._target.part}" if self._rows else ""
             raise SinkError(f"{self.path}: {e.strerror or e}{with_rows}") from e
 
 

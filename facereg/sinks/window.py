@@ -195,9 +195,8 @@ class WindowSink(Sink):
         path = new_path(self._folder, ".png")
         data = cv2.imencode(".png", self._scene.draw(self._result))[1]
         try:
-            part = output.temporary(path)
-            part.write_bytes(data.tobytes())
-            output.commit(part, path, overwrite=False)
+            with output.AtomicFile(path) as file:
+                file.part.write_bytes(data.tobytes())
         except (SinkError, OSError) as e:
             self._tell(f"no snapshot: {e}", logging.ERROR)
             return

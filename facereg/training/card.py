@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModelError
 from ..models import sha256_of
+from ..output import write_file
 from ..plugins.pspnet.network import PSPNet
 from ..regions import CLASSES
 from .pretrained import MEAN, STD
@@ -51,16 +50,11 @@ def round_weights(network: nn.Module) -> None:
 
 def write_weights(state: dict[str, Tensor], path: Path) -> None:
     """Write weights as safetensors under a temporary name, then rename; see `round_weights`."""
-    part = path.with_name(f".{path.name}.part")
     tensors = {
         key: (value.half() if value.ndim == 4 else value).contiguous()
         for key, value in state.items()
     }
-    try:
-        part.write_bytes(safetensors.torch.save(tensors))
-        os.replace(part, path)
-    except OSError as e:
-        raise ModelError(f"{path}: cannot be written: {e.strerror or e}") from e
+    write_file(path, safetensors.torch.save(tensors))
 
 
 def write_card(card: dict[str, Any], weights: Path) -> None:
@@ -73,6 +67,4 @@ def write_card(card: dict[str, Any], weights: Path) -> None:
     if names := card.get("files"):
         card["files"] = {name: sha256_of(weights.with_name(name)) for name in names}
     path = weights.with_suffix(".json")
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_file(path, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())

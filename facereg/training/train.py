@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError, UsageError
+from ..output import AtomicFile
 from ..plugins.pspnet.backbones import EfficientNetLite
 from ..plugins.pspnet.network import PSPNet
 from .augment import Augment
@@ -156,9 +156,8 @@ class Trainer:
             "seconds": self.seconds,
             "history": self.history,
         }
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self.checkpoint)
+        with AtomicFile(self.checkpoint, overwrite=True) as file:
+            torch.save(state, file.part)
         (self.folder / "history.json").write_text(json.dumps(self.history, indent=1))
 
     def run(self) -> dict[str, Tensor]:

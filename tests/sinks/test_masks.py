@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 import facereg
+from facereg import output
 from facereg.components import Run
 from facereg.errors import SinkError, SourceError, UsageError
-from facereg.masks import writers as mask_files
 from facereg.regions import CLASSES, COLORS
 from facereg.sinks.masks import MasksSink
 from facereg.types import SourceInfo
@@ -221,7 +221,7 @@ def test_a_full_disk_is_an_error_and_what_is_there_is_whole(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mask_files.os, "replace", full)
+        patch.setattr(output.os, "replace", full)
         with pytest.raises(SinkError, match=r"No space left"):
             feed_on(sink)
     sink.close()

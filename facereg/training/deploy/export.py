@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import ModelError
+from ...output import AtomicFile
 from ...plugins.pspnet.network import Deployed, PSPNet
 
 Crops = NDArray[np.uint8]
@@ -43,20 +43,18 @@ def export_onnx(network: PSPNet, card: dict[str, Any], path: Path) -> None:
     """
     deployed = Deployed(network, card["mean"], card["std"]).eval()
     size = int(card["input_size"])
-    part = path.with_name(f".{path.name}.part")
-    with warnings.catch_warnings():
+    with AtomicFile(path, overwrite=True) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own exporter, about itself
         torch.onnx.export(
             deployed,
             (torch.zeros(1, size, size, 3, dtype=torch.uint8),),
-            str(part),
+            str(file.part),
             input_names=["crops"],
             output_names=["logits"],
             dynamic_axes={"crops": {0: "faces"}, "logits": {0: "faces"}},
             opset_version=OPSET,
             dynamo=False,
         )
-    os.replace(part, path)
 
 
 def compare(network: PSPNet, card: dict[str, Any], path: Path, crops: Sequence[Crops]) -> Agreement:

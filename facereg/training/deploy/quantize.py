@@ -9,7 +9,6 @@ Bias Correction", ICCV 2019, with means that are measured.
 from __future__ import annotations
 
 import copy
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...output import write_file
 from ...types import Image
 from .fold_input import CENTRE, fold_normalisation, take_blocks, take_bytes
 from .graph import constants, drop_unused
@@ -86,7 +86,7 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
         _share_scales(model.graph)
         drop_unused(model.graph)
         onnx.save(model, str(part))
-        os.replace(part, path)
+        write_file(path, part.read_bytes())
 
 
 def _weight_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
