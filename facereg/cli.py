@@ -8,6 +8,7 @@ module of its name in `facereg.commands`, as ``run(args) -> int``.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -15,28 +16,42 @@ from typing import Any, NoReturn
 
 from .commands import values
 from .commands.options import COMPONENTS, OPTION_GROUPS, PLUGIN, SEGMENTER, shared
+from .commands.streams import prepare_streams, stdout_works
 
 DESCRIPTION = "Find every face in a video and say, pixel by pixel, what is skin, eye, lip or hair."
 
-#: The table of facereg/sinks/display/keys.py in a sentence; a test holds the two together.
-KEYS = (
-    "a: the whole picture; f: the face: the largest, or the one chosen with n; 1-0: 1 skin, 2"
-    " eyebrows, 3 eyes, 4 nose, 5 lips, 6 mouth_interior, 7 hair, 8 eyelids, 9 ears, 0 "
-    "glasses; o: the regions' colours over the picture, on and off; g: gallery: each face's "
-    "region map beside the picture; b: blur the selected region, on and off; +: stronger "
-    "colours; -: weaker colours; m: mirror the window, files are never mirrored; n: next "
-    "face: everybody, then one after the other; p: pause, a live source is still read and "
-    "recorded; s: snapshot: save the picture as PNG; r: start and stop recording what the "
-    "window shows to a new MP4; h: this help; F11: full screen, on and off; q, Esc: quit, "
-    "every file is finished."
-)
+EPILOG = """\
+'facereg COMMAND --help' describes a command. Components take options as NAME:option=value,…;
+'facereg plugins' lists them.
 
-EPILOG = (
-    "Components take options as NAME:option=value,option=value; 'facereg plugins' lists them all. "
-    "Keys of a window: " + KEYS + " "
-    "Exit codes: 0 done; 1 an error, told in one line on stderr; 2 wrong usage; 130 interrupted "
-    "by Ctrl-C or SIGTERM: every file is finished first."
-)
+exit codes: 0 done; 1 failed, for the reason in one line on stderr; 2 wrong usage; 130 interrupted
+by Ctrl-C or SIGTERM: every file is finished first.
+"""
+
+#: Command lines for ``--help`` and the man page.
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "run": (
+        "facereg run in.mp4 -o out.mp4",
+        "facereg run in.mp4 -m masks --stats faces.csv",
+        "facereg run 0 -w",
+        "facereg run in.mp4 -o out.mp4 --view blur:face",
+    ),
+    "batch": (
+        "facereg batch videos/*.mp4 -o out --stats",
+        "facereg batch videos -o out --jobs 4",
+    ),
+    "plugins": ("facereg plugins", "facereg plugins mtcnn"),
+    "info": ("facereg info in.mp4",),
+    "models": ("facereg models",),
+    "evaluate": ("facereg evaluate dataset --split test",),
+    "train": ("facereg train dataset -o model.safetensors --minutes 60",),
+    "export": ("facereg export model.onnx -s pspnet:weights=model.safetensors",),
+    "bench": ("facereg bench", "facereg bench in.mp4 --frames 300"),
+    "doctor": ("facereg doctor",),
+    "plot": ("facereg plot faces.csv -o areas.png --regions eyes,lips",),
+    "new-plugin": ("facereg new-plugin detector my_detector",),
+    "completion": ("facereg completion bash > ~/.local/share/bash-completion/completions/facereg",),
+}
 
 SOURCE = (
     "a camera's number, a video file, an image, a folder or glob of images, an rtsp:// or http(s)://"
@@ -47,15 +62,25 @@ SOURCE = (
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the whole command line; it depends on no plugin."""
     parser = argparse.ArgumentParser(
-        prog="facereg", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
+        prog="facereg",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for add in (_run, _batch, _plugins, _info, _models, _evaluate, _train, _export, _bench):
-        add(_Adder(commands))
+        add(_Adder(added))
     for add in (_doctor, _plot, _new_plugin, _completion):
-        add(_Adder(commands))
+        add(_Adder(added))
     return parser
+
+
+def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Find the parser of each command in that of the whole command line."""
+    found = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(next(found).choices)
 
 
 class _Version(argparse.Action):
@@ -76,9 +101,14 @@ class _Adder:
 
     def __call__(self, name: str, does: str, *, plugins: bool = False) -> argparse.ArgumentParser:
         """Add a command; ``plugins`` says whether it loads any."""
-        sentence = f"{does[0].upper()}{does[1:]}."
+        lines = "".join(f"\n  {line}" for line in EXAMPLES[name])
         command: argparse.ArgumentParser = self._commands.add_parser(
-            name, help=does, description=sentence, allow_abbrev=False
+            name,
+            help=does,
+            description=f"{does[0].upper()}{does[1:]}.",
+            epilog=f"{'examples' if len(EXAMPLES[name]) > 1 else 'example'}:{lines}",
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if plugins:
             PLUGIN.add_to(command)
@@ -88,22 +118,22 @@ class _Adder:
 
 
 def _run(add: _Adder) -> None:
-    run = add("run", "turn a source into a video, masks, figures or a live window", plugins=True)
+    run = add("run", "turn a source into a video, masks, figures or a live window")
     run.add_argument("source", metavar="SOURCE", help=SOURCE)
     for title, described in OPTION_GROUPS.items():
-        group = run.add_argument_group(title) if title else run
+        group = run.add_argument_group(title)
         for option in described:
             option.add_to(group)
     run.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
 
 
 def _batch(add: _Adder) -> None:
-    batch = add("batch", "run over many inputs, several at a time", plugins=True)
+    batch = add("batch", "run over many inputs, several at a time")
     batch.add_argument(
         "source", nargs="+", metavar="INPUT", help="a video file, or a folder of pictures"
     )
     for title, described in OPTION_GROUPS.items():
-        group = batch.add_argument_group(title) if title else batch
+        group = batch.add_argument_group(title)
         if title == "outputs":
             _batch_outputs(group)
         for option in shared(described):
@@ -137,13 +167,13 @@ def _batch_outputs(group: argparse._ActionsContainer) -> None:
 
 
 def _plugins(add: _Adder) -> None:
-    plugins = add("plugins", "list every component, its options and where it is from", plugins=True)
-    plugins.add_argument("name", nargs="?", metavar="NAME", help="tell all about this one")
+    plugins = add("plugins", "list every component, its options and its origin", plugins=True)
+    plugins.add_argument("name", nargs="?", metavar="NAME", help="show everything about this one")
     _json(plugins)
 
 
 def _info(add: _Adder) -> None:
-    info = add("info", "tell a source's size, rate, length, rotation and sound", plugins=True)
+    info = add("info", "show a source's size, rate, length, rotation and sound", plugins=True)
     info.add_argument("source", metavar="SOURCE", help=SOURCE)
     _json(info)
 
@@ -283,7 +313,7 @@ def _export(add: _Adder) -> None:
 def _bench(add: _Adder) -> None:
     bench = add("bench", "time each stage on this machine", plugins=True)
     bench.add_argument(
-        "source", nargs="?", metavar="SOURCE", help="what to run on (default: a short clip of ours)"
+        "source", nargs="?", metavar="SOURCE", help="what to run on (default: the example clip)"
     )
     _components(bench)
     bench.add_argument(
@@ -291,13 +321,13 @@ def _bench(add: _Adder) -> None:
         type=values.positive_int,
         default=100,
         metavar="N",
-        help="how many frames at most (default: %(default)s)",
+        help="maximum number of frames (default: %(default)s)",
     )
     _json(bench)
 
 
 def _doctor(add: _Adder) -> None:
-    _json(add("doctor", "tell what works here: packages, video, display, cameras, models"))
+    _json(add("doctor", "check this installation: packages, video, display, cameras, models"))
 
 
 def _plot(add: _Adder) -> None:
@@ -315,7 +345,12 @@ def _plot(add: _Adder) -> None:
 
 def _new_plugin(add: _Adder) -> None:
     new = add("new-plugin", "write a working plugin to start from, and its test")
-    new.add_argument("kind", metavar="KIND", choices=("source", "detector", "segmenter", "sink"))
+    new.add_argument(
+        "kind",
+        metavar="KIND",
+        choices=("source", "detector", "segmenter", "sink"),
+        help="source, detector, segmenter or sink",
+    )
     new.add_argument("name", metavar="NAME", help="what users will call it, such as my_detector")
     new.add_argument(
         "--package", action="store_true", help="write an installable package, not one file"
@@ -328,7 +363,9 @@ def _new_plugin(add: _Adder) -> None:
 
 def _completion(add: _Adder) -> None:
     completion = add("completion", "print a script that completes commands in your shell")
-    completion.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"))
+    completion.add_argument(
+        "shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish"
+    )
 
 
 def _json(command: argparse.ArgumentParser) -> None:
@@ -348,17 +385,15 @@ def _segmenter(command: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code, as the epilog above tells.
+    """Run one command and return the exit code, as the epilog above says.
 
     Raises:
         SystemExit: argparse ended it: help, version, or 2 for wrong usage.
     """
-    parser = get_parser()
-    args = parser.parse_args(argv)
-    args.parser = parser  # for the completion script, which is written from it
-    args.argv = sys.argv[1:] if argv is None else list(argv)  # for the card of a trained model
+    prepare_streams()
+    args = _parse(get_parser(), sys.argv[1:] if argv is None else list(argv))
     from .commands.terminal import log_on_stderr, sigterm_is_ctrl_c
-    from .errors import FaceregError
+    from .errors import FaceregError, UsageError
 
     try:
         with log_on_stderr(quiet=args.quiet, debug=args.debug), sigterm_is_ctrl_c():
@@ -367,30 +402,43 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except FaceregError as e:
-        return _fail(args, str(e))
+        return _fail(args, str(e), 2 if isinstance(e, UsageError) else 1)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        return _reader_left()  # no other pipe's: a component's own comes wrapped as a FaceregError
     except OSError as e:
-        return _fail(args, f"{e.filename}: {e.strerror}" if e.filename else str(e))
+        name = e.filename or ("" if stdout_works() else "stdout")
+        if isinstance(e, BrokenPipeError):
+            return 1  # stdout's reader has left; a component's own pipe comes as a FaceregError
+        return _fail(args, f"{name}: {e.strerror}" if name else str(e))
     except Exception as e:
         return _fail(args, f"{type(e).__name__}: {e} (a fault of facereg's: --debug shows where)")
 
 
-def _fail(args: argparse.Namespace, message: str) -> int:
+def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+    """Parse a command line; what is wrong in it is said with the usage of its command."""
+    args, unknown = parser.parse_known_args(argv)
+    if args.command is None and unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    command = commands(parser)[args.command]
+    if unknown:
+        known = [flag for action in command._actions for flag in action.option_strings]
+        close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    args.parser = parser  # for the completion script, which is written from it
+    args.argv = argv  # for the card of a trained model
+    return args
+
+
+def _fail(args: argparse.Namespace, message: str, code: int = 1) -> int:
+    from .errors import clean_text
+
     if args.debug:
         import traceback
 
         traceback.print_exc()
-    print(f"facereg: error: {' '.join(message.split())}", file=sys.stderr)
-    return 1
-
-
-def _reader_left() -> int:
-    """End quietly where whoever read our stdout has left, as in ``facereg plugins | head``."""
-    import os
-
-    # Python flushes stdout once more on its way out, and would complain then.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+    print(f"facereg: error: {clean_text(' '.join(message.split()))}", file=sys.stderr)
+    return code

@@ -18,15 +18,13 @@ import pytest
 import facereg
 from facereg import cli
 from facereg.commands import models
-from facereg.errors import ModelError
+from facereg.errors import ModelError, UsageError
 
 PARSER = cli.get_parser()
 
 ROOT = Path(facereg.__file__).parents[1]
 
-COMMANDS = next(
-    action.choices for action in PARSER._actions if isinstance(action, argparse._SubParsersAction)
-)
+COMMANDS = cli.commands(PARSER)
 
 
 def facereg_command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -77,6 +75,18 @@ def test_every_command_and_argument_explains_itself(command: str) -> None:
     parser.format_help()  # a stray % in a help text fails here
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_examples_that_can_be_typed(command: str) -> None:
+    shown = COMMANDS[command].format_help()
+
+    assert cli.EXAMPLES[command]
+    for example in cli.EXAMPLES[command]:
+        assert f"\n  {example}\n" in shown
+        words = shlex.split(example.partition(" >")[0])
+        assert words[:2] == ["facereg", command]
+        PARSER.parse_args(words[1:])
+
+
 def test_parser_is_made_without_any_package() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
@@ -94,7 +104,8 @@ def test_parser_is_made_without_any_package() -> None:
 
     loaded = {name.removeprefix("facereg.") for name in done.stdout.split()}
     assert loaded == {
-        "facereg", "_version", "cli", "commands", "commands.options", "commands.values"
+        "facereg", "_version", "cli", "commands", "commands.options", "commands.streams",
+        "commands.values",
     }  # fmt: skip
 
 
@@ -164,6 +175,43 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
 
     assert ended.value.code == 2
     assert "usage: facereg" in capsys.readouterr().err
+
+
+def test_no_command_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == PARSER.format_help()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["run", "in.mp4", "--detect-evry", "3"], "--detect-evry 3; did you mean --detect-every?"),
+        (["run", "in.mp4", "more.mp4"], "unrecognized arguments: more.mp4"),
+        (["models", "--vew=raw"], "unrecognized arguments: --vew=raw"),
+    ],
+)
+def test_an_unknown_argument_shows_the_usage_of_its_command(
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+
+    shown = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert shown.startswith(f"usage: facereg {arguments[0]} ")
+    assert error in shown.splitlines()[-1]
+
+
+def test_a_wrong_value_found_later_is_2_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails_with(UsageError("unknown region 'nostril'"), monkeypatch)
+
+    assert cli.main(["models"]) == 2
+    assert capsys.readouterr().err == "facereg: error: unknown region 'nostril'\n"
 
 
 # How it ends
@@ -240,7 +288,52 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     with os.fdopen(write, "w") as pipe:
         done = facereg_command("plugins", capture_output=False, stdout=pipe, stderr=subprocess.PIPE)
 
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp850"])
+@pytest.mark.parametrize("command", ["run --help", "--help", "plugins"])
+def test_an_old_encoding_shows_what_it_can(command: str, encoding: str) -> None:
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = facereg_command(*command.split(), env=env, encoding=encoding)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    if command == "run --help" and encoding == "ascii":
+        assert "REGION[,REGION...]" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such descriptors")
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed: str, tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys\nfrom facereg import cli\nfrom facereg.commands import models\n"
+        "def run(args):\n"
+        "    file = open('written', 'w')\n"
+        "    print('shown'); print('said', file=sys.stderr)\n"
+        "    __import__('os').write(2, b'a library speaks')\n"
+        "    file.write('data'); file.close()\n    return 0\n"
+        "models.run = run\nsys.exit(cli.main(['models']))"
+    )
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {closed}"
+
+    done = subprocess.run(command, shell=True, cwd=tmp_path, check=False)
+
+    assert done.returncode == 0
+    assert (tmp_path / "written").read_text() == "data"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.slow
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    streams = {"capture_output": False, "stderr": subprocess.PIPE}
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w") as full:
+        done = facereg_command("models", stdout=full, env=env, **streams)
+
+    assert done.returncode == 1
+    assert done.stderr == "facereg: error: stdout: No space left on device\n"
 
 
 def test_module_runs_as_the_command_does(tmp_path: Path) -> None:
@@ -282,8 +375,17 @@ def test_notices_and_warnings(
     assert not logging.getLogger("facereg").handlers  # nothing is left behind for the next call
 
 
-def test_the_help_tells_the_keys_of_the_window() -> None:
-    from facereg import cli
-    from facereg.sinks.display import keys
+def test_what_comes_from_outside_is_shown_without_control_characters_and_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: argparse.Namespace) -> int:
+        logging.getLogger("facereg.models").warning("\x1b[2Jrtsp://me:1234@camera")
+        raise ModelError("https://host/a?token=1234 \x07 caf\udce9.mp4")
 
-    assert keys.as_sentence() == cli.KEYS
+    monkeypatch.setattr(models, "run", run)
+
+    assert cli.main(["models"]) == 1
+    assert capsys.readouterr().err == (
+        "facereg: warning: \\x1b[2Jrtsp://me:***@camera\n"
+        "facereg: error: https://host/a?token=*** \\x07 caf\\xe9.mp4\n"
+    )

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import facereg
-from facereg.cli import get_parser
+from facereg import cli
 from tests import clips
 
 ROOT = Path(facereg.__file__).parents[1]
@@ -87,12 +87,13 @@ def test_man_page_has_every_command(wheel: Path) -> None:
 
     text = (gzip.decompress(page) if page[:2] == b"\x1f\x8b" else page).decode()
     text = text.replace("\\-", "-")
-    (commands,) = (action.choices for action in get_parser()._actions if action.dest == "command")
-    assert commands
-    for command in commands:
+    for command in cli.commands(cli.get_parser()):
         assert f".SS \\fBfacereg {command}\\fR" in text
-    for line in ("facereg - find every face", "--detect-every", "Exit codes: 0 done;"):
+    for line in ("facereg - find every face", "--detect-every", "facereg run in.mp4 -o out.mp4"):
         assert line in text
+    for heading in ("EXAMPLES", "KEYS OF A WINDOW", "FILES", "ENVIRONMENT", "EXIT STATUS"):
+        assert f".SH {heading}\n" in text
+    assert ".SH SEE ALSO\n" in text
 
 
 @pytest.fixture(scope="module")

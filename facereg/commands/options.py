@@ -117,7 +117,10 @@ OUTPUTS = (
         reads="outputs",
         batch="no",
         changes_faces=False,
-        keywords={"action": "store_true", "help": "show it in a window"},
+        keywords={
+            "action": "store_true",
+            "help": "show the view in a window; its key h lists the others",
+        },
     ),
     Option(
         ("-i", "--isolated"),
@@ -286,11 +289,15 @@ PROCESSING = (
     ),
 )
 
-#: The options of a run by the title that ``--help`` gives them; those without one come first. What
-#: every command has, such as ``--quiet``, is in cli.py.
-OPTION_GROUPS = {"": COMPONENTS, "outputs": OUTPUTS, "processing": PROCESSING}
+#: The options of a run by the title that ``--help`` gives them. What every command has, such as
+#: ``--quiet``, is in cli.py.
+OPTION_GROUPS = {
+    "components": (*COMPONENTS, PLUGIN),
+    "outputs": OUTPUTS,
+    "processing": PROCESSING,
+}
 
-RUN_OPTIONS = (PLUGIN, *COMPONENTS, *OUTPUTS, *PROCESSING)
+RUN_OPTIONS = tuple(option for group in OPTION_GROUPS.values() for option in group)
 
 
 def shared(options: Iterable[Option] = RUN_OPTIONS) -> list[Option]:

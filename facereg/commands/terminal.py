@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ..components import Run, Sink
+from ..errors import clean_text
 from ..types import FrameResult, SourceInfo
 
 #: What ends a run or a batch. Under nohup, a closed terminal does not.
@@ -29,7 +30,10 @@ class _Line(logging.Formatter):
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         # A progress bar may stand in this line of the terminal: clear it first.
         start = "\r\x1b[K" if sys.stderr.isatty() else ""
-        return f"{start}facereg: {level}{super().format(record)}"
+        return f"{start}facereg: {level}{clean_text(record.getMessage())}{self._details(record)}"
+
+    def _details(self, record: logging.LogRecord) -> str:
+        return f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
 
 
 @contextmanager

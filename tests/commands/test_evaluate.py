@@ -42,5 +42,5 @@ def test_it_draws_the_confusion(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_split_is_named(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", str(dataset), "--split", "vall"]) == 1
+    assert main(["evaluate", str(dataset), "--split", "vall"]) == 2
     assert "did you mean val" in capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_one_is_told_to_programs(mine: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_an_unknown_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plugins", "mtcn"]) == 1
+    assert main(["plugins", "mtcn"]) == 2
     assert "did you mean mtcnn?" in capsys.readouterr().err
 
 
@@ -116,7 +116,7 @@ def test_one_that_the_user_disabled_is_shown_as_that(
 
     (failure,) = listed(capsys)["failures"]
     assert (failure["origin"], failure["disabled"]) == ("facereg", True)
-    assert main(["plugins", "haar"]) == 1
+    assert main(["plugins", "haar"]) == 2
     capsys.readouterr()
     assert main(["plugins"]) == 0
     assert "disabled: facereg: haar is in FACEREG_DISABLE_PLUGINS" in capsys.readouterr().out

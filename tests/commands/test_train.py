@@ -120,9 +120,9 @@ def test_a_run_goes_on_with_no_other_data_or_start(
 def test_a_size_that_the_backbone_cannot_halve_is_refused(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train(dataset, tmp_path, "--size", "100") == 1
+    assert train(dataset, tmp_path, "--size", "100") == 2
     assert "--size 100: must be a multiple of 32" in capsys.readouterr().err
-    assert train(dataset, tmp_path, "--train-size", "100") == 1
+    assert train(dataset, tmp_path, "--train-size", "100") == 2
     assert "--train-size 100: must be a multiple of 32" in capsys.readouterr().err
 
 

@@ -95,11 +95,6 @@ def as_text() -> str:
     return "\n".join(f"{names:<{width}}  {text}" for names, text in lines())
 
 
-def as_sentence() -> str:
-    """Write the table in one line, for the man page, which breaks lines as it likes."""
-    return "; ".join(f"{names}: {text.replace(';', ',')}" for names, text in rows()) + "."
-
-
 def as_markdown() -> str:
     """Write the table as the README has it."""
     lines = ["| key | does |", "|---|---|"]
