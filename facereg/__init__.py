@@ -10,9 +10,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
+
+# ONNX Runtime reads this when it is imported, by us or by a plugin: it then keeps no device id and
+# no store of events under the home directory, and reports nothing.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from ._api import open_masks as open_masks

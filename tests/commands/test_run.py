@@ -325,3 +325,19 @@ def test_python_may_leave_smoothing_out(face_clip: Path) -> None:
     pairs = [(a.labels(), b.labels()) for a, b in zip(one, other, strict=True)]
     assert len(pairs) == 10
     assert any((a != b).any() for a, b in pairs)
+
+
+@pytest.mark.slow
+def test_a_run_leaves_nothing_in_the_home_folder(face_clip: Path, tmp_path: Path) -> None:
+    """ONNX Runtime would keep a device id and a store of events there."""
+    home = tmp_path / "home"
+    home.mkdir()
+    dropped = ("XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED", "CI")
+    env = {name: value for name, value in os.environ.items() if name not in dropped}
+    command = [sys.executable, "-m", "facereg", "run", str(face_clip), "--quiet"]
+
+    subprocess.run(
+        [*command, "-o", str(tmp_path / "o.mp4")], env={**env, "HOME": str(home)}, check=True
+    )
+
+    assert list(home.rglob("*")) == []
