@@ -41,7 +41,7 @@ from facereg.models import example, find_model
 from facereg.pipeline.processor import Processor
 from facereg.pipeline.settings import Settings
 from facereg.plugins.pspnet.crops import LIFT, crop_matrix
-from facereg.plugins.pspnet.framing import HIGHEST
+from facereg.plugins.pspnet.framing import MAX_LIFT
 from facereg.registry.registry import Registry
 from facereg.training.metrics import Confusion
 from facereg.types import Face, FrameResult, Labels
@@ -165,7 +165,7 @@ def shown(result: FrameResult, scale: float) -> Labels:
                 size,
                 flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
             )
-            for lift in (LIFT, HIGHEST)
+            for lift in (LIFT, MAX_LIFT)
         )
         area |= low & high
     return area

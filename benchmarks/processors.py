@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facereg.models import find_model
-from facereg.plugins.pspnet.crops import fit
+from facereg.plugins.pspnet.crops import preprocess_crop
 from facereg.training.dataset import FaceDataset
 
 #: What the emulated processor runs: the file, the crops, and where to write the logits.
@@ -57,7 +57,10 @@ def main() -> None:
         crops = Path(folder) / "crops.npy"
         step = max(1, len(data) // args.images)
         size = int(model.card["input_size"])
-        np.save(crops, np.stack([fit(data.image(i), size) for i in range(0, len(data), step)]))
+        np.save(
+            crops,
+            np.stack([preprocess_crop(data.image(i), size) for i in range(0, len(data), step)]),
+        )
         here = logits(file, crops, [])
         there = logits(file, crops, ["qemu-x86_64", "-cpu", args.cpu])
     equal = float((here.argmax(1) == there.argmax(1)).mean())

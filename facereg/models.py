@@ -1,26 +1,30 @@
-"""Find a shipped model and its card, and verify its checksum.
+"""Find models and their cards, and verify their checksums.
 
-A model is ``NAME.safetensors`` beside its card ``NAME.json``; ``NAME.onnx`` is the same network for
-ONNX Runtime. Models lie in ``models/`` of a checkout, or in ``share/facereg/models`` of an
-installation.
+A model is ``NAME.safetensors`` beside its card ``NAME.json``, which may list files of the same
+network for ONNX Runtime. Models lie in ``models/`` of a checkout, or in ``share/facereg/models`` of
+an installation. This module reads no weights, so it needs neither torch nor safetensors.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import site
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from .errors import ModelError, SourceError, UsageError, nearest
 
-#: Folders that a user adds, separated as in PATH; looked in first.
+#: Environment variable: the user's folders of models, separated as in PATH; they come first.
 ENVIRONMENT = "FACEREG_MODELS"
+
+#: Largest side of a crop in pixels.
+MAX_CROP_SIZE = 2048
 
 _REQUIRED = (
     "architecture",
@@ -36,7 +40,7 @@ _REQUIRED = (
 
 @dataclass(frozen=True)
 class Model:
-    """A weight file and what its card says of it.
+    """A weight file and its card.
 
     Attributes:
         name: what users call it.
@@ -50,18 +54,21 @@ class Model:
 
     @property
     def sha256(self) -> str:
-        """Checksum that the card promises for the weight file."""
+        """Checksum of the weight file according to the card."""
         return str(self.card["sha256"])
 
     @property
     def state(self) -> Literal["ok", "missing", "damaged"]:
-        """Whether the weight file is there and is what the card says."""
+        """Whether the weight file is there and has the card's checksum."""
         if not self.path.is_file():
             return "missing"
         return "ok" if sha256_of(self.path) == self.sha256 else "damaged"
 
     def verify(self, path: Path | None = None) -> Path:
         """Return the weight file, or another file that the card lists, if its checksum is right.
+
+        Args:
+            path: a file from `file`; None is the weight file.
 
         Raises:
             ModelError: it is missing or damaged.
@@ -78,7 +85,7 @@ class Model:
         return path
 
     def file(self, suffix: str) -> Path | None:
-        """Name another file of this model that the card lists, by its ending, or None."""
+        """Return another file of this model that the card lists, by its ending, or None."""
         for name in map(str, self.card.get("files", {})):
             if name.endswith(suffix):
                 return self.path.parent / name
@@ -95,7 +102,7 @@ def sha256_of(path: Path) -> str:
 
 
 def folders() -> list[Path]:
-    """List the folders that models may lie in, first the ones that win."""
+    """List the folders that are searched for models, in order."""
     named = [Path(p) for p in os.environ.get(ENVIRONMENT, "").split(os.pathsep) if p]
     checkout = Path(__file__).resolve().parent.parent / "models"
     share = Path("share") / "facereg" / "models"
@@ -104,7 +111,7 @@ def folders() -> list[Path]:
 
 
 def find_models() -> list[Model]:
-    """List every model that has a card, by name; of equal names the first folder's wins."""
+    """List every model that has a card, by name; the first folder that has a name wins."""
     found: dict[str, Model] = {}
     for card in _cards():
         found.setdefault(card.stem, Model(card.stem, card.with_suffix(".safetensors"), _read(card)))
@@ -120,7 +127,7 @@ def find_model(name: str) -> Model:
     """Look a model up by name.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no model of that name.
         ModelError: no model is installed at all, or its card cannot be read.
     """
     for card in _cards():
@@ -134,10 +141,10 @@ def find_model(name: str) -> Model:
 
 
 def load_card(weights: Path) -> Model:
-    """Read the card that lies beside a weight file of the user's own.
+    """Read the card beside the user's own weight file.
 
     Raises:
-        ModelError: the card is missing or lacks something.
+        ModelError: the card is missing, lacks something or holds a wrong value.
     """
     card = weights.with_suffix(".json")
     if not card.is_file():
@@ -153,10 +160,43 @@ def _read(path: Path) -> dict[str, Any]:
     missing = [key for key in _REQUIRED if not isinstance(card, dict) or key not in card]
     if missing:
         raise ModelError(f"{path}: not a model card: it lacks {', '.join(missing)}")
+    for key, (fits, wanted) in _RULES.items():
+        if key in card and not fits(card[key]):
+            raise ModelError(f"{path}: not a model card: {key} is {card[key]!r:.80}, not {wanted}")
     return dict(card)
 
 
-#: The clip that comes with facereg, below a checkout or an installation.
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_three_numbers(values: object) -> bool:
+    return isinstance(values, list) and len(values) == 3 and all(map(_is_number, values))
+
+
+def _is_crop_size(value: object) -> bool:
+    return type(value) is int and 0 < value <= MAX_CROP_SIZE and value % 32 == 0
+
+
+def _are_files(files: object) -> bool:
+    return isinstance(files, dict) and all(Path(name).name == name for name in files)
+
+
+#: Key of a card -> whether its value is right, and what is right.
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "architecture": (lambda value: value == "pspnet", "'pspnet'"),
+    "config": (lambda value: isinstance(value, dict), "a table"),
+    "classes": (lambda value: isinstance(value, list), "a list of names"),
+    "input_size": (_is_crop_size, f"a multiple of 32 up to {MAX_CROP_SIZE}"),
+    "mean": (_are_three_numbers, "three numbers"),
+    "std": (lambda value: _are_three_numbers(value) and 0 not in value, "three numbers but 0"),
+    "crop_scale": (lambda value: _is_number(value) and value > 0, "a positive number"),
+    "sha256": (lambda value: isinstance(value, str), "a checksum"),
+    "files": (_are_files, "checksums by names of files in the same folder"),
+}
+
+
+#: The clip that comes with facereg, in a checkout or an installation.
 EXAMPLE = Path("examples") / "astronaut.mp4"
 
 

@@ -149,14 +149,14 @@ def _add_8_bit(
     """
     if held_out is None:
         return
-    from ..plugins.pspnet.crops import fit
+    from ..plugins.pspnet.crops import preprocess_crop
     from ..training.deploy.export import export_onnx
     from ..training.deploy.quantize import quantize
     from ..training.evaluate import predict_with_onnx, score
 
     size = int(card["input_size"])
     step = max(1, len(train) // CALIBRATION)
-    crops = [fit(train.image(i), size) for i in range(0, len(train), step)]
+    crops = [preprocess_crop(train.image(i), size) for i in range(0, len(train), step)]
     twin = output.with_name(f"{output.stem}.int8.onnx")
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
         exact, fast = Path(folder) / "exact.onnx", Path(folder) / twin.name

@@ -12,18 +12,18 @@ from ..errors import FaceregError, PluginError
 from ..types import Detection, Frame
 from .suppression import suppress
 
-#: Share of the smaller of two boxes that they may have in common and still be two faces.
-SHARED = 0.5
+#: Two boxes that share more than this part of the smaller one are the same face.
+MAX_OVERLAP = 0.5
 
 
 class ChainDetector(Detector):
-    """Asks several detectors, and keeps one answer for each face.
+    """Runs several detectors, and keeps one detection for each face.
 
-    Where answers overlap, one with landmarks wins over one without, because it says more; then the
-    better score wins. Scores of different detectors mean different things.
+    If detections overlap, one with landmarks wins over one without, because it says more; then the
+    higher score wins, although scores of different detectors mean different things.
 
     Args:
-        parts: the detectors, in the order in which they are asked; the chain closes them.
+        parts: the detectors, in the order in which they run; the chain closes them.
     """
 
     name = "chain"
@@ -33,21 +33,21 @@ class ChainDetector(Detector):
         self.name = "+".join(part.name for part in parts)  # type: ignore[misc]
 
     def detect(self, frame: Frame) -> Sequence[Detection]:
-        """Find the faces that any of the detectors finds, best first."""
+        """Find the faces that at least one of the detectors finds, best first."""
         found = [one for part in self._parts for one in _ask(part, frame)]
         if not found:
             return []
         boxes = np.array([one.box for one in found], np.float32)
         merits = np.array([one.score + (one.landmarks is not None) for one in found], np.float32)
-        return [found[i] for i in suppress(boxes, merits, SHARED, per="smaller")]
+        return [found[i] for i in suppress(boxes, merits, MAX_OVERLAP, per="smaller")]
 
     def close(self) -> None:
-        """Close every detector, also when one of them fails."""
+        """Close every detector, even if one of them fails."""
         errors: list[Exception] = []
         for part in self._parts:
             try:
                 part.close()
-            except Exception as e:  # the others are to be closed all the same
+            except Exception as e:  # the others must be closed all the same
                 errors.append(e)
         if errors:
             raise errors[0]
@@ -59,5 +59,5 @@ def _ask(part: Detector, frame: Frame) -> tuple[Detection, ...]:
         return check_detections(part.detect(frame), frame, who)
     except FaceregError:
         raise
-    except Exception as e:  # the chain's own name would not say whose fault it is
+    except Exception as e:  # the chain's own name would not say which detector failed
         raise PluginError(f"{who}, frame {frame.index}: {type(e).__name__}: {e}") from e

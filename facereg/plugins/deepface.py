@@ -1,7 +1,7 @@
 """Every detector of the deepface package, as ``deepface:backend=NAME``.
 
 deepface prints to stdout, changes the environment and the warning filters, and makes folders under
-the home directory. All of that is kept inside here.
+the home directory. This module contains all of that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..components import Detector
-from ..errors import PluginError, UsageError, nearest
+from ..errors import PluginError, UsageError, missing_extra, nearest
 from ..hookspecs import hookimpl
 from ..types import Box, Detection, Frame, Image
 
@@ -35,13 +35,13 @@ class DeepfaceDetector(Detector):
     """Finds faces with one of deepface's back ends, such as opencv, yunet, retinaface, yolov8n.
 
     Most need another package, or weights that are downloaded at first use: into
-    ``$DEEPFACE_HOME/.deepface/weights``, or ``~/.deepface/weights`` where that exists, or else
+    ``$DEEPFACE_HOME/.deepface/weights``, or ``~/.deepface/weights`` if that exists, or else
     ``~/.cache/facereg/.deepface/weights``.
 
     Options:
         backend: one of deepface's detectors.
-        align: whether deepface looks in a frame that it has padded by half on each side.
-        score: how sure the back end must be, 0 to 1; what that means differs between them.
+        align: whether deepface searches a frame padded by half on each side.
+        score: minimum score of a face, 0 to 1; its meaning differs between back ends.
     """
 
     name = "deepface"
@@ -56,7 +56,7 @@ class DeepfaceDetector(Detector):
             if backend not in known:
                 raise UsageError(f"detector deepface: backend={backend}: {nearest(backend, known)}")
             try:
-                # Some build themselves only now, and a camera should not be opened for nothing.
+                # Some load only now, and a camera should not be opened in vain.
                 self._answers(np.zeros((64, 64, 3), np.uint8))
             except Exception as e:  # whatever a back end does when it is built
                 raise PluginError(
@@ -91,13 +91,16 @@ def _backends() -> list[str]:
     """List the detectors of the installed deepface.
 
     Raises:
-        PluginError: it, or something that it needs, is not installed.
+        FaceregError: deepface, or something that it needs, is not installed.
     """
     try:
         from deepface.modules import modeling
+    except ModuleNotFoundError as e:
+        package = str(e.name or "deepface").partition(".")[0]
+        raise missing_extra(package, "deepface", "detector deepface") from e
     except ImportError as e:
         raise PluginError(
-            f"detector deepface: it cannot be imported: {e}: pip install deepface werkzeug"
+            f"detector deepface: deepface cannot be imported: {e}: pip install 'facereg[deepface]'"
         ) from e
     return sorted(modeling.AVAILABLE_MODELS["face_detector"])
 
@@ -127,7 +130,7 @@ def _reason(error: Exception, home: Path) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """Name why a download failed: a server's refusal in its words, else the kind of error."""
+    """Name why a download failed: the server's status, or else the kind of error."""
     cause = error.__cause__
     if isinstance(cause, ValueError) and "status code" in str(cause):
         return f"status {str(cause).rpartition(' ')[2]}"
@@ -142,13 +145,13 @@ def _detection(answer: Mapping[str, Any]) -> Detection:
 
 
 def _landmarks(area: Mapping[str, Any]) -> NDArray[np.float32] | None:
-    """Take the five landmarks, (5, 2) float32; None where a back end gives fewer."""
+    """Take the five landmarks, (5, 2) float32; None if the back end gives fewer."""
     points = [area.get(name) for name in LANDMARKS]
     return None if any(point is None for point in points) else np.array(points, np.float32)
 
 
 def _is_whole(one: Detection, frame: Frame) -> bool:
-    """Tell deepface's way of saying that it found nothing: the frame, of confidence 0."""
+    """Recognise deepface's answer for no face: the whole frame, with confidence 0."""
     return (
         one.score == 0 and one.box.width + 1 >= frame.width and one.box.height + 1 >= frame.height
     )
@@ -168,7 +171,7 @@ def _home() -> Path:
 
 @contextmanager
 def _weights_folder(home: Path) -> Iterator[None]:
-    """Make the folder that a download needs, and remove it again if none came."""
+    """Make the folder that a download needs, and remove it again if nothing was downloaded."""
     made = [p for p in (home, home / ".deepface", home / ".deepface" / "weights") if not p.exists()]
     try:
         (home / ".deepface" / "weights").mkdir(parents=True, exist_ok=True)
@@ -194,7 +197,7 @@ def _contained(home: Path) -> Iterator[None]:
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             stack.enter_context(redirect_stdout(_Log()))
-            if not sys.stderr.isatty():  # on a terminal, the progress of a download is welcome
+            if not sys.stderr.isatty():  # on a terminal, a download's progress is welcome
                 stack.enter_context(redirect_stderr(_Log()))
             yield
     finally:

@@ -1,4 +1,4 @@
-"""A detector of the classic kind: boosted cascades of Haar features, without landmarks.
+"""The classic detector: boosted cascades of Haar features, without landmarks.
 
 Viola and Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", 2001, with
 the cascades that OpenCV 4 ships.
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from cv2 import CascadeClassifier
 
 #: Side in pixels of the smallest face that both cascades can see.
-WINDOW = 24
+MIN_SIDE = 24
 
-#: Longest side of the copy in which faces are looked for.
+#: Longest side in pixels of the copy in which faces are searched.
 COPY_SIDE = 480
 
-#: Size of each step of the search, as a multiple of the one before.
-STEP = 1.1
+#: Factor between the face sizes that are searched.
+SCALE_STEP = 1.1
 
-#: Weight of a cascade's last stage at which the score is 1 - 1/e. Faces have about 2 to 8.
-WEIGHT = 3.0
+#: Weight of a cascade's last stage at which the score is 1 - 1/e. Faces weigh about 2 to 8.
+WEIGHT_SCALE = 3.0
 
 
 class HaarDetector(Detector):
     """Finds faces from the front and from both sides, without landmarks; simple and old.
 
     Options:
-        min_face: side in pixels of the smallest face to be found, in the frame.
-        neighbors: how many overlapping hits make a face; more means fewer false ones.
+        min_face: side in pixels of the smallest face to find in the frame.
+        neighbors: overlapping hits that make a face; more of them means fewer false faces.
     """
 
     name = "haar"
@@ -57,11 +57,11 @@ class HaarDetector(Detector):
 
     def detect(self, frame: Frame) -> Sequence[Detection]:
         """Find the faces of a frame, best first."""
-        gray = self._copy(frame.image)
+        gray, min_side = self._copy(frame.image)
         width = gray.shape[1]
-        front = self._hits(self._front, gray)
-        left = self._hits(self._side, gray)
-        right = self._hits(self._side, np.ascontiguousarray(gray[:, ::-1]))
+        front = self._hits(self._front, gray, min_side)
+        left = self._hits(self._side, gray, min_side)
+        right = self._hits(self._side, np.ascontiguousarray(gray[:, ::-1]), min_side)
         right[:, [0, 2]] = width - right[:, [2, 0]]
         hits = np.concatenate([front, left, right])
         hits = hits[suppress(hits[:, :4], hits[:, 4], 0.5, per="smaller")]
@@ -69,25 +69,24 @@ class HaarDetector(Detector):
         boxes = np.round(hits[:, :4] * [across, down, across, down]).astype(int).tolist()
         return [Detection(Box(*box), float(s)) for box, s in zip(boxes, hits[:, 4], strict=True)]
 
-    def _copy(self, image: Image) -> Image:
-        """Make the gray copy to look in, no larger than needed."""
+    def _copy(self, image: Image) -> tuple[Image, int]:
+        """Make the gray copy to search, no larger than needed; return the smallest face's side."""
         import cv2
 
         height, width = image.shape[:2]
-        zoom = min(1.0, max(COPY_SIDE / max(height, width), WINDOW / self._min_face))
+        zoom = min(1.0, max(COPY_SIDE / max(height, width), MIN_SIDE / self._min_face))
         gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         if zoom < 1:
             size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
             gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-        self._least = max(WINDOW, round(self._min_face * zoom))
-        return np.asarray(gray, np.uint8)
+        return np.asarray(gray, np.uint8), max(MIN_SIDE, round(self._min_face * zoom))
 
-    def _hits(self, cascade: CascadeClassifier, gray: Image) -> Floats:
+    def _hits(self, cascade: CascadeClassifier, gray: Image, min_side: int) -> Floats:
         """Run one cascade: (n, 5) x0, y0, x1, y1, score."""
-        if min(gray.shape) < self._least:
+        if min(gray.shape) < min_side:
             return np.zeros((0, 5), np.float32)
         boxes, _, weights = cascade.detectMultiScale3(
-            gray, STEP, self._neighbors, minSize=(self._least,) * 2, outputRejectLevels=True
+            gray, SCALE_STEP, self._neighbors, minSize=(min_side, min_side), outputRejectLevels=True
         )
         corners = np.asarray(boxes, np.float32).reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
@@ -95,9 +94,9 @@ class HaarDetector(Detector):
 
 
 def _scores(weights: NDArray[Any]) -> Floats:
-    """Bring weights of the last stage, (n,) or (n, 1), to scores from 0 to 1, (n, 1)."""
+    """Turn weights of the last stage, (n,) or (n, 1), into scores from 0 to 1, (n, 1)."""
     positive = np.maximum(weights.reshape(-1, 1), 0)
-    return np.asarray(1 - np.exp(-positive / WEIGHT), np.float32)
+    return np.asarray(1 - np.exp(-positive / WEIGHT_SCALE), np.float32)
 
 
 def _cascade(file: str) -> CascadeClassifier:

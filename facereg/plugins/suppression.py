@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that cover each other, keep the one that scores best."""
+"""Non-maximum suppression: of overlapping boxes, keep the one with the highest score."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Floats = NDArray[np.float32]
 def suppress(
     boxes: Floats, scores: Floats, limit: float, *, per: Literal["union", "smaller"] = "union"
 ) -> NDArray[np.intp]:
-    """Choose boxes that overlap no better one by more than ``limit``.
+    """Choose the boxes that do not overlap a better one by more than ``limit``.
 
     Args:
         boxes: (n, 4) x0, y0, x1, y1, half-open.
         scores: (n,), higher is better.
-        limit: the share of overlap, 0 to 1, that two boxes may have and both be kept.
-        per: whether the overlap is a share of the two boxes' union, or of the smaller of them,
-            which also drops a box inside another.
+        limit: the largest overlap, 0 to 1, with which two boxes are both kept.
+        per: whether the overlap is a share of the boxes' union or of the smaller box; the latter
+            also drops a box inside another.
 
     Returns:
         (k,) indices into ``boxes``, best first.

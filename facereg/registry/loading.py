@@ -1,4 +1,4 @@
-"""Load plugins: import files, ask modules for their components, and check what they say."""
+"""Load plugins: import files, call the hooks of modules, and check what they register."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Component:
         """Turn the user's option texts into values, and add those of the caller.
 
         Raises:
-            UsageError: an unknown or missing option, or a value that cannot be.
+            UsageError: an unknown or missing option, or a wrong value.
         """
         known = self.options()
         values: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
@@ -120,7 +120,7 @@ class Component:
             **given: values for options; None leaves an option at its default.
 
         Raises:
-            UsageError: an unknown or missing option, or a value that cannot be.
+            UsageError: an unknown or missing option, or a wrong value.
             PluginError: the constructor failed.
         """
         values = self.values(options, given)
@@ -137,7 +137,7 @@ class Component:
 
 
 def _type_of(default: Any) -> Any:
-    """Tell how an option without an annotation is read: as what it is by default."""
+    """Return the type of an option without annotation: its default's."""
     return next((kind for kind in (bool, int, float, Path) if isinstance(default, kind)), str)
 
 
@@ -145,7 +145,7 @@ def import_file(path: Path) -> types.ModuleType:
     """Import a plugin file as a module of its own, in sys.modules before it runs.
 
     Raises:
-        PluginError: there is no such file, or it failed.
+        PluginError: there is no such file, or running it failed.
     """
     if not path.is_file():
         raise PluginError(f"plugin {path}: no such file")
@@ -157,18 +157,23 @@ def import_file(path: Path) -> types.ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as e:  # whatever the user's file does when it is run
+    except (Exception, SystemExit) as e:  # the user's file may raise anything
         del sys.modules[name]
         raise PluginError(f"plugin {path}: {type(e).__name__}: {_one_line(e)}") from e
     return module
 
 
 def collect(module: object, layer: str, origin: str) -> list[Component]:
-    """Ask one plugin for its components through its hooks, and check each.
+    """Call the hooks of one plugin, and check each component that it registers.
+
+    Args:
+        module: the plugin.
+        layer: where it is from, one of `LAYERS`.
+        origin: the distribution and its version, or the file.
 
     Raises:
-        PluginError: it is for another facereg, has a hook that does not exist, registers nothing,
-            or something that is no component.
+        PluginError: it needs a newer facereg, has an unknown hook, registers nothing, or registers
+            something that is no component.
     """
     _check_version(module, origin)
     manager = pluggy.PluginManager("facereg")
@@ -205,7 +210,7 @@ def _check_version(module: object, origin: str) -> None:
 
 
 def _misnamed(module: object) -> str:
-    """Name a marked function that is no hook, and the hook that is nearest; empty if none is."""
+    """Name a marked function that is no hook, and the nearest hook; empty if there is none."""
     for name in dir(module):
         if name not in _HOOKS and hasattr(getattr(module, name), "facereg_impl"):
             return f"there is no hook {name!r}: {nearest(name, _HOOKS, 1)}"
@@ -217,7 +222,7 @@ def _answers(manager: pluggy.PluginManager, hook: str, origin: str) -> Iterable[
         return typing.cast(Iterable[object], getattr(manager.hook, hook)())
     except FaceregError:
         raise
-    except Exception as e:  # whatever somebody else's hook does
+    except Exception as e:  # a plugin's hook may raise anything
         raise PluginError(f"{origin}: {hook}(): {type(e).__name__}: {_one_line(e)}") from e
 
 
@@ -244,7 +249,7 @@ def _component(kind: str, base: Base, cls: Any, layer: str, origin: str) -> Comp
 
 
 def _check_constructor(component: Component) -> None:
-    """Refuse a constructor whose options users could not give."""
+    """Refuse a constructor with options that users cannot give."""
     cls, origin = component.cls, component.origin
     _check_options(component, f"{cls.__name__}.__init__")
     parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
@@ -263,7 +268,7 @@ def _check_constructor(component: Component) -> None:
 def _check_options(component: Component, who: str) -> None:
     try:
         component.options()
-    except Exception as e:  # whatever somebody else's annotation does when it is evaluated
+    except Exception as e:  # evaluating a plugin's annotation may raise anything
         raise PluginError(
             f"{component.origin}: {who} has an annotation that cannot be resolved: {e}"
         ) from e
@@ -288,10 +293,10 @@ def _views(answer: object, layer: str, origin: str) -> list[Component]:
 
 
 def takes_regions(function: Callable[..., Any], who: str) -> bool:
-    """Tell a view of two arguments, result and class ids, from one of the result alone.
+    """Return whether a view takes two arguments, result and class ids, or the result alone.
 
     Raises:
-        PluginError: it takes neither one nor two.
+        PluginError: it takes neither one argument nor two.
     """
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(function).parameters.values()

@@ -1,4 +1,4 @@
-"""Options of components: what users write behind a name, and what constructors take."""
+"""Options of components: what users write after a name, and what constructors take."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Color(NamedTuple):
 
 @dataclass(frozen=True)
 class Option:
-    """A keyword-only parameter of a component's constructor."""
+    """A keyword-only parameter of a component's constructor, or of a view."""
 
     name: str
     type: Any
@@ -54,7 +54,7 @@ class Option:
         """Turn the user's text into a value of the annotated type.
 
         Raises:
-            ValueError: it cannot be.
+            ValueError: the text is no such value.
         """
         return _parse(self.type, text)
 
@@ -62,7 +62,7 @@ class Option:
 def split_spec(spec: str) -> tuple[str, str, dict[str, str]]:
     """Split ``name:rest,key=value,key=value`` into name, rest and options.
 
-    A comma ends a value only where ``key=`` follows, so that paths may hold commas.
+    A comma ends a value only if ``key=`` follows, so that paths may hold commas.
 
     Raises:
         UsageError: an option is given twice.
@@ -82,8 +82,8 @@ def split_spec(spec: str) -> tuple[str, str, dict[str, str]]:
 def split_chain(spec: str, known: Iterable[str]) -> list[str]:
     """Split ``name:options+name:options`` at each ``+`` that a known name follows.
 
-    Elsewhere a plus belongs to a value; but no name has one, so that a misspelt part of a chain
-    without options is told as such.
+    Any other plus belongs to a value. Names have none, so a misspelt name in a chain without
+    options is reported as such.
     """
     names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
     parts = re.split(rf"\+(?=(?:{names})(?:[:+]|$))", spec) if names else [spec]
@@ -129,7 +129,7 @@ def _color(text: str) -> Color:
 def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError as e:  # ~name of nobody here
+    except RuntimeError as e:  # ~name of an unknown user
         raise ValueError(str(e)) from None
 
 

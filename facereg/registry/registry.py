@@ -1,7 +1,7 @@
 """Find, list and build components by name.
 
-Built-ins are named here by dotted string and registered through the same hooks as everybody's, so
-that importing this module imports none of them.
+Built-ins are named here by dotted strings and registered through the same hooks as plugins, so that
+importing this module imports none of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 ENTRY_POINTS = "facereg"
 
-#: Environment variables: folders of plugin files, and names of plugins not to be loaded.
+#: Environment variables: folders of plugin files, and names of plugins that are not loaded.
 FOLDERS, DISABLED = "FACEREG_PLUGINS", "FACEREG_DISABLE_PLUGINS"
 
 BUILTINS = (
@@ -52,7 +52,7 @@ BUILTINS = (
     "facereg.sinks.isolated",
 )
 
-#: The detector that runs several and merges what they find; built for ``NAME+NAME``.
+#: The detector that runs several others and merges what they find; built for ``NAME+NAME``.
 CHAIN = "facereg.plugins.chain"
 
 #: Where a component may come from; a later layer overrides an earlier one.
@@ -66,7 +66,7 @@ class Failure:
     Attributes:
         origin: the distribution and its version, or the file.
         reason: why, in a line.
-        disabled: whether the user wanted it so.
+        disabled: whether the user disabled it.
     """
 
     origin: str
@@ -75,21 +75,24 @@ class Failure:
 
 
 class Registry:
-    """Every component that can be named.
+    """Every component that can be named. Registries are independent of one another.
 
     Attributes:
         failures: plugins that were skipped, and why.
+
+    >>> Registry().build("detector", "mtcnn:min_face=80").name
+    'mtcnn'
     """
 
     def __init__(self, files: Iterable[str | Path] = ()) -> None:
         """Load the built-ins, the installed packages, the user's folders and the given files.
 
-        ``FACEREG_PLUGINS`` names folders, as ``PATH`` does; every ``*.py`` in them is a plugin.
-        ``FACEREG_DISABLE_PLUGINS`` lists names not to be loaded, with commas: of a distribution,
-        an entry point, a file, or the module of a built-in.
+        ``FACEREG_PLUGINS`` lists folders, as ``PATH`` does; every ``*.py`` in them is a plugin.
+        ``FACEREG_DISABLE_PLUGINS`` lists names that are not loaded, separated by commas: of a
+        distribution, an entry point, a file, or the module of a built-in.
 
         Raises:
-            PluginError: one of the given files is broken, or two of them use one name.
+            PluginError: one of the given files is broken, or two of them use the same name.
         """
         self.failures: list[Failure] = []
         self._found: dict[tuple[str, str], Component] = {}
@@ -104,7 +107,7 @@ class Registry:
         self._disabled.warn_of_unknown()
 
     def _load_packages(self) -> None:
-        """Load each installed entry point by itself, so that a broken one spoils no other."""
+        """Load each installed entry point on its own, so that a broken one affects no other."""
         for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
             name = entry.dist.name if entry.dist else entry.value
             origin = f"{name} {entry.dist.version}" if entry.dist else name
@@ -114,11 +117,14 @@ class Registry:
     def _load_folders(self) -> None:
         """Load every Python file of the folders in ``FACEREG_PLUGINS``."""
         for folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
-            path = Path(folder).expanduser()
-            if not path.is_dir():
-                self._skip(str(path), f"there is no such folder ({FOLDERS})")
+            try:
+                path = Path(folder).expanduser()
+                files = sorted(p for p in path.iterdir() if p.suffix == ".py" and p.name[0] != "_")
+            except (OSError, RuntimeError) as e:  # RuntimeError: ~name of an unknown user
+                reason = e.strerror if isinstance(e, OSError) else e
+                self._skip(folder, f"cannot be read as a folder of plugins: {reason} ({FOLDERS})")
                 continue
-            for file in sorted(path.glob("[!_]*.py")):
+            for file in files:
                 if not self._refuses(str(file), file.stem):
                     self._try(functools.partial(import_file, file), "folder", str(file))
 
@@ -133,7 +139,7 @@ class Registry:
             self._add(load, layer, origin)
         except PluginError as e:
             self._skip(origin, str(e))
-        except (Exception, SystemExit) as e:  # whatever somebody else's module does
+        except (Exception, SystemExit) as e:  # a plugin's module may raise anything
             self._skip(origin, f"{type(e).__name__}: {e}")
 
     def _skip(self, origin: str, reason: str) -> None:
@@ -142,7 +148,7 @@ class Registry:
         log.warning("plugin %s is not loaded: %s", origin, self.failures[-1].reason)
 
     def _add(self, load: Callable[[], object], layer: str, origin: str) -> None:
-        """Load one plugin and take all of its components, or none."""
+        """Load one plugin, and register all of its components or none."""
         found: dict[tuple[str, str], Component] = {}
         for component in collect(load(), layer, origin):
             key = component.kind, component.name
@@ -160,7 +166,7 @@ class Registry:
         log.info("%s %s from %s replaces the %s one", new.kind, new.name, new.origin, old.layer)
 
     def components(self, kind: str | None = None) -> list[Component]:
-        """List components by kind and name, or those of one kind."""
+        """List all components, or those of one kind, by kind and name."""
         found = [c for c in self._found.values() if kind in (None, c.kind)]
         return sorted(found, key=lambda c: (list(KINDS).index(c.kind), c.name))
 
@@ -168,7 +174,7 @@ class Registry:
         """Look a component up.
 
         Raises:
-            UsageError: there is none; the message names the nearest.
+            UsageError: there is none; the message names the nearest ones.
         """
         try:
             return self._found[kind, name]
@@ -179,11 +185,16 @@ class Registry:
     def build(self, kind: str, spec: str, **given: Any) -> Any:
         """Build a detector, segmenter or sink from ``name:option=value,…``.
 
-        ``name:rest`` gives ``rest`` to the option ``path`` where there is one. Detectors may be
+        ``name:rest`` gives ``rest`` to the option ``path`` if there is one. Detectors may be
         chained as ``name+name``, each with its own options.
 
+        Args:
+            kind: detector, segmenter or sink.
+            spec: what the user wrote.
+            **given: values for options; None leaves an option at its default.
+
         Raises:
-            UsageError: an unknown name or option, or a value that cannot be.
+            UsageError: an unknown name or option, or a wrong value.
             PluginError: a constructor failed.
         """
         names = [c.name for c in self.components(kind)]
@@ -225,13 +236,13 @@ class Registry:
         return drawing(self.find("view", name), regions, options)
 
     def open_source(self, spec: str, **given: Any) -> Source:
-        """Open the source that a spec means.
+        """Open the source that a spec names.
 
-        ``NAME:rest,option=value`` means the source of that name; anything else goes to the first
-        that matches, plugins' before built-ins.
+        ``NAME:rest,option=value`` is the source of that name. Anything else goes to the first
+        source that matches it, plugins' before built-ins.
 
         Raises:
-            UsageError: no source can be meant.
+            UsageError: no source matches.
         """
         name, colon, rest = spec.partition(":")
         if colon and not rest.startswith("//") and ("source", name) in self._found:
@@ -248,7 +259,7 @@ class Registry:
 
 
 class _Disabled:
-    """The names that the user does not want, and which of them were met."""
+    """The names that the user disabled, and which of them were found."""
 
     def __init__(self, text: str) -> None:
         self._names = {_normal(name): name.strip() for name in text.split(",") if name.strip()}
@@ -265,7 +276,7 @@ class _Disabled:
 
 
 def _normal(name: str) -> str:
-    """Write a name as package indexes compare them."""
+    """Normalise a name as package indexes do."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 

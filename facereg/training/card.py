@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from ..models import sha256_of
 from ..output import write_file
-from ..plugins.pspnet.network import PSPNet
+from ..plugins.pspnet.network import MEAN, STD, PSPNet
 from ..regions import CLASSES
-from .pretrained import MEAN, STD
 
 #: Side of the crop over the mean side of the detector's box. Measured on the training images: 1.57
 #: for MTCNN's boxes, which is 1.8 times their width; 2.1 times keeps the hair of most heads whole.

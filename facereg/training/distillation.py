@@ -62,8 +62,10 @@ def _ask(engine: Engine, size: int, views: Crops) -> Tensor:
     if size != side:
         how = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
         views = np.stack([cv2.resize(v, (size, size), interpolation=how) for v in views])
-    to_inner = tta.closer(np.eye(2, 3), size)
+    to_inner = tta.zoomed_mirror(np.eye(2, 3), size)
     looks = engine.logits(views), engine.logits(np.stack([cut(v, to_inner, size) for v in views]))
-    logits = torch.from_numpy(np.stack([tta.merge(*pair) for pair in zip(*looks, strict=True)]))
+    logits = torch.from_numpy(
+        np.stack([tta.merge_logits(*pair) for pair in zip(*looks, strict=True)])
+    )
     # Not probabilities: borders between them would be blurred.
     return F.interpolate(logits, side // 4, mode="bilinear").softmax(1)

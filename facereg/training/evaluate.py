@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plugins.pspnet.crops import close_holes, decide, fit
+from ..plugins.pspnet.crops import argmax_resized, close_holes, preprocess_crop
 from .dataset import FaceDataset
 from .metrics import Confusion
 
@@ -44,7 +44,9 @@ def predict_with_onnx(path: Path, size: int) -> Predict:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def predict(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-        return decide(session.run(None, {"crops": fit(image, size)[None]})[0][0], shape)
+        return argmax_resized(
+            session.run(None, {"crops": preprocess_crop(image, size)[None]})[0][0], shape
+        )
 
     return predict
 
@@ -53,14 +55,13 @@ def crop_logits(network: nn.Module, size: int) -> Callable[[NDArray[np.uint8]], 
     """Make a function from a crop, (H, W, 3) uint8 BGR, to logits (C, size/4, size/4)."""
     import torch
 
-    from ..plugins.pspnet.network import Deployed
-    from .pretrained import MEAN, STD
+    from ..plugins.pspnet.network import MEAN, STD, Deployed
 
     deployed = Deployed(network, MEAN, STD).eval()
 
     @torch.inference_mode()
     def run(image: NDArray[np.uint8]) -> Tensor:
-        logits: Tensor = deployed(torch.from_numpy(fit(image, size))[None])[0]
+        logits: Tensor = deployed(torch.from_numpy(preprocess_crop(image, size))[None])[0]
         return logits
 
     return run

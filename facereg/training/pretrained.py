@@ -14,12 +14,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..models import sha256_of
 from ..plugins.pspnet.backbones import EfficientNetLite
-from ..plugins.pspnet.network import PSPNet
-
-#: Mean and deviation of ImageNet's pixels, RGB, 0 to 1: what `facereg train` normalises by.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-
+from ..plugins.pspnet.network import MEAN, STD, PSPNet
 
 #: What EfficientNet-Lite was trained with.
 LITE = ((127 / 255,) * 3, (128 / 255,) * 3)

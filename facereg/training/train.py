@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import ModelError, UsageError
 from ..output import AtomicFile
 from ..plugins.pspnet.backbones import EfficientNetLite
-from ..plugins.pspnet.network import PSPNet
+from ..plugins.pspnet.network import MEAN, STD, PSPNet
 from .augment import Augment
 from .config import Recipe
 from .dataset import FaceDataset
@@ -24,7 +24,6 @@ from .distillation import Teachers
 from .evaluate import predict_with_torch, score
 from .loader import Batch, Batches, Data
 from .losses import distance_to, loss_of
-from .pretrained import MEAN, STD
 
 #: Longest that a step may count, in seconds; a machine that slept through one did not train.
 PAUSE = 10.0

@@ -25,6 +25,8 @@ from facereg.registry.registry import Registry
 from facereg.types import Box, Frame
 from tests import clips
 
+pytestmark = pytest.mark.slow  # torch, deepface and their weights take seconds to load
+
 #: Back ends that bring their weights in their package, and that package.
 BUNDLED = {"mtcnn": "mtcnn", "fastmtcnn": "facenet_pytorch", "mediapipe": "mediapipe"}
 
@@ -237,5 +239,7 @@ def test_a_home_that_cannot_be_written_is_told(home: Path, monkeypatch: pytest.M
 def test_a_missing_deepface_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "deepface.modules", None)
 
-    with pytest.raises(PluginError, match="pip install deepface"):
+    with pytest.raises(
+        FaceregError, match=r"needs deepface, .*: pip install 'facereg\[deepface\]'"
+    ):
         DeepfaceDetector()

@@ -402,7 +402,10 @@ def test_every_file_of_a_folder_is_a_plugin(
     assert found(registry, "detector", "one") and found(registry, "detector", "two")
     assert [(f.origin, f.reason) for f in registry.failures] == [
         (str(bad), "RuntimeError: oh"),
-        (missing, "there is no such folder (FACEREG_PLUGINS)"),
+        (
+            missing,
+            "cannot be read as a folder of plugins: No such file or directory (FACEREG_PLUGINS)",
+        ),
     ]
 
 
@@ -499,6 +502,20 @@ def test_a_source_of_nobody_shows_no_password() -> None:
     with pytest.raises(FaceregError) as error:
         Registry().open_source("gopher://me:secret@host/x")
     assert "secret" not in str(error.value) and "***" in str(error.value)
+
+
+@pytest.mark.parametrize("folders", ["~nobody-of-this-name/x", "a" * 5000, __file__, "/proc/1/x"])
+def test_a_broken_list_of_plugin_folders_is_skipped_and_listed(
+    folders: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEREG_PLUGINS", folders)
+
+    registry = Registry()
+
+    assert found(registry, "detector", "mtcnn")
+    (failure,) = registry.failures
+    assert failure.origin == folders
+    assert failure.reason.startswith("cannot be read as a folder of plugins: ")
 
 
 # Views

@@ -215,8 +215,8 @@ def test_a_teacher_answers_at_its_own_size_too() -> None:
     assert answer.shape == (1, 21, 112, 112)
     torch.testing.assert_close(answer.sum(1), torch.ones(1, 112, 112))
     engine = build_engine(find_model("base"), 384, Compute())
-    closer = cut(smaller, tta.closer(np.eye(2, 3), 384), 384)
-    own = torch.from_numpy(tta.merge(*engine.logits(np.stack([smaller, closer]))))[None]
+    closer = cut(smaller, tta.zoomed_mirror(np.eye(2, 3), 384), 384)
+    own = torch.from_numpy(tta.merge_logits(*engine.logits(np.stack([smaller, closer]))))[None]
     sharp = F.interpolate(own, 112, mode="bilinear").softmax(1)
     assert (answer >= sharp / 2 - 1e-3).all()
     assert (answer - sharp).abs().max() > 0.1

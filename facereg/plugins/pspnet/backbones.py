@@ -1,11 +1,9 @@
-"""The backbones: what turns a crop into features at strides 4, 8, 16 and the last one's.
+"""The backbones: they turn a crop into features at strides 4, 8, 16 and the output stride.
 
 MobileNetV2: Sandler et al., CVPR 2018. EfficientNet-Lite: Tan and Le, "EfficientNet", ICML 2019, in
-the form that its authors made for small machines: without squeeze-and-excitation, with ReLU6.
-ResNet: He et al., CVPR 2016. Their layers are named as in the ImageNet files that
-`facereg.training.pretrained` knows, so that these load; they are written out here because a
-segmenter needs strides and dilations of its own, and so that running facereg imports no further
-package.
+its authors' form for small machines: without squeeze-and-excitation, with ReLU6. ResNet: He et al.,
+CVPR 2016. Layers have the names of the ImageNet files that `facereg.training.pretrained` knows, so
+that these load. They are written out here because a segmenter needs its own strides and dilations.
 
 Shapes in the comments are for an input of 384 x 384 at output stride 32.
 """
@@ -30,10 +28,12 @@ def relu6(
     return nn.Sequential(conv, nn.BatchNorm2d(cout), nn.ReLU6(inplace=True))
 
 
-def paces(stages: Sequence[tuple[int, int]], output_stride: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the stage, stride and dilation of each block behind a stem of stride 2.
+def block_strides(
+    stages: Sequence[tuple[int, int]], output_stride: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield the stage, stride and dilation of each block after a stem of stride 2.
 
-    Past the output stride the resolution is kept and the view widened instead.
+    Past the output stride, blocks are dilated instead of lowering the resolution.
 
     Args:
         stages: stride of the first block, and number of blocks.
@@ -91,7 +91,7 @@ class MobileNetV2(nn.Module):
         layers: list[nn.Module] = [relu6(3, 32, 3, stride=2)]
         cin = 32
         stages = [(stride, blocks) for _, _, blocks, stride in self.STAGES]
-        for stage, stride, dilation in paces(stages, output_stride):
+        for stage, stride, dilation in block_strides(stages, output_stride):
             expand, cout, _, _ = self.STAGES[stage]
             layers.append(InvertedResidual(cin, cout, stride, dilation, expand))
             cin = cout
@@ -255,7 +255,7 @@ class EfficientNetLite(nn.Module):
         cin = 32
         strides = [stride for _, _, _, stride in self.STAGES]
         stages = list(zip(strides, depths, strict=True))
-        for stage, stride, dilation in paces(stages, output_stride):
+        for stage, stride, dilation in block_strides(stages, output_stride):
             expand, cout, kernel, _ = self.STAGES[stage]
             blocks.append(MBConv(cin, cout, kernel, stride, dilation, expand))
             cin = cout

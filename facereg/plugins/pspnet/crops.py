@@ -21,32 +21,32 @@ Matrix = NDArray[np.float64]
 #: boxes of 249 training images it is 0.07; a little more keeps more of the hair.
 LIFT = 0.1
 
-#: A class whose logit is less than the best one's by more than this, at every neighbouring logit,
-#: is not considered for a pixel between them. It can win only between two classes that are twice as
-#: far from one another: 3 pixels in 100,000 of 43 faces in five clips, for a quarter of the time.
-CHANCE = 3.0
+#: Logits below the best one. A class that is farther below it at all neighbouring logits is not
+#: considered for a pixel between them. It could win only between two classes that are twice as far
+#: apart: 3 pixels in 100,000 of 43 faces in five clips, for a quarter of the time.
+MAX_LOGIT_GAP = 3.0
 
-#: How far a head reaches over the sides and the top of its face's box, in sides of it.
-HEAD = 0.35
+#: How far a head reaches beyond the sides and the top of its face's box, as a share of the box.
+HEAD_REACH = 0.35
 
-#: Largest patch of background within a head that is taken for a hole, as a share of the crop. On
-#: the held-out images 30 % of such patches are background in truth; of larger ones most are: what
-#: is seen between an arm and the head, or through a loop of hair.
-HOLE = 0.002
+#: Maximum size of a patch of background within a head that is closed as a hole, as a share of the
+#: crop. On the held-out images 30 % of such patches are really background. Of larger patches most
+#: are: what is seen between an arm and the head, or through a loop of hair.
+MAX_HOLE_SHARE = 0.002
 
-#: Brightness, 0 to 255, that a tenth of a crop's middle should have, and how many times brighter it
-#: is made for that at most. Measured: benchmarks/low_light.py.
-FAIR_LIGHT, BRIGHTEST = 160, 6.0
+#: A crop is brightened until its middle's 90th percentile is this, 0 to 255, and by at most this
+#: factor. Measured in benchmarks/low_light.py.
+FAIR_BRIGHTNESS, MAX_GAIN = 160, 6.0
 
-#: Logit of what lies outside a crop: certainly background.
-OUTSIDE = 30.0
+#: Logit of the background outside a crop, where nothing else can be.
+OUTSIDE_LOGIT = 30.0
 
 
 def roll(landmarks: NDArray[np.float32]) -> float:
     """Measure how far a face leans, in radians, clockwise in the picture.
 
-    The line between the eyes and the line from the eyes to the mouth both tell; each counts by its
-    length, so that a profile, whose eyes lie on one another, is levelled by its mouth.
+    The line between the eyes and the line from the eyes to the mouth are both used, weighted by
+    their lengths, so that a profile, whose eyes coincide, is levelled by its mouth.
 
     Args:
         landmarks: (5, 2) x, y of right eye, left eye, nose, right and left mouth corner.
@@ -77,7 +77,7 @@ def crop_matrix(detection: Detection, scale: float, size: int, lift: float = LIF
 
 
 def lift_to_edge(detection: Detection, scale: float) -> float:
-    """Tell the lift of a crop whose upper edge is the frame's: higher, there is nothing to see."""
+    """Return the lift at which a crop's upper edge is the frame's: above it there is nothing."""
     middle = (detection.box.y0 + detection.box.y1) / 2
     upright = max(0.1, math.cos(_lean(detection)))
     return middle / (_side(detection) * upright) - scale / 2
@@ -94,7 +94,7 @@ def _lean(detection: Detection) -> float:
 def cut(image: Image, matrix: Matrix, size: int) -> Image:
     """Cut a crop out of a frame, (S, S, 3) uint8; black beyond the frame's edge."""
     zoom = math.hypot(matrix[0, 0], matrix[0, 1])
-    if zoom < 0.5:  # average first what a bilinear sample would jump over
+    if zoom < 0.5:  # average first, as bilinear sampling would skip pixels
         box = _bounds(matrix, size).clip(image.shape[1], image.shape[0])
         if box.area:
             small = (max(1, round(box.width * zoom)), max(1, round(box.height * zoom)))
@@ -106,7 +106,7 @@ def cut(image: Image, matrix: Matrix, size: int) -> Image:
 
 
 def _rebased(matrix: Matrix, box: Box, zoom: tuple[float, float]) -> Matrix:
-    """Express a map from frame pixels as one from the pixels of a shrunken part of the frame."""
+    """Turn a map from frame pixels into a map from the pixels of a shrunken part of the frame."""
     part = np.array(
         [
             [1 / zoom[0], 0, box.x0 + 0.5 / zoom[0] - 0.5],
@@ -131,25 +131,25 @@ def _bounds(matrix: Matrix, size: int) -> Box:
 def brighten(crop: Image) -> Image:
     """Brighten a crop (S, S, 3) whose face is dark, as a longer exposure would.
 
-    The face alone decides, not a lit wall behind it. In fair light the crop itself is returned.
+    Only the face decides, not a lit wall behind it. A crop in fair light is returned as it is.
     """
     edge = crop.shape[0] // 4
     middle = cv2.cvtColor(crop[edge:-edge:4, edge:-edge:4], cv2.COLOR_BGR2GRAY)
     light = float(np.percentile(middle, 90))
-    if light >= FAIR_LIGHT:
+    if light >= FAIR_BRIGHTNESS:
         return crop
-    gain = min(BRIGHTEST, FAIR_LIGHT / max(1.0, light))
+    gain = min(MAX_GAIN, FAIR_BRIGHTNESS / max(1.0, light))
     return np.asarray(cv2.convertScaleAbs(crop, alpha=gain), np.uint8)
 
 
-def fit(image: Image, size: int) -> Image:
-    """Make what the network takes, (S, S, 3), of an image that is a face's crop already."""
+def preprocess_crop(image: Image, size: int) -> Image:
+    """Prepare an image that is already a face's crop for the network: (S, S, 3) uint8 BGR."""
     crop = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     return brighten(np.asarray(crop, np.uint8))
 
 
-def fit_matrix(image: Image, size: int) -> Matrix:
-    """Map the pixels of an image to those of what `fit` makes of it, (2, 3), by pixel centres."""
+def preprocess_matrix(image: Image, size: int) -> Matrix:
+    """Map an image's pixels to those of `preprocess_crop`, (2, 3), by pixel centres."""
     x, y = size / image.shape[1], size / image.shape[0]
     return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5]])
 
@@ -159,34 +159,37 @@ def close_holes(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Args:
         logits: (C, h, w); not changed.
+
+    Returns:
+        (C, h, w): the same array if there are no such patches.
     """
     background = np.equal(logits[0], logits.max(0)).view(np.uint8)
     _, patches, stats, _ = cv2.connectedComponentsWithStats(background, connectivity=4)
     x, y, width, height, area = stats[1:].T
     inside = (x > 0) & (y > 0) & (x + width < logits.shape[2]) & (y + height < logits.shape[1])
-    holes = np.append(False, inside & (area <= HOLE * background.size))
+    holes = np.append(False, inside & (area <= MAX_HOLE_SHARE * background.size))
     if not holes.any():
         return logits
     closed: NDArray[np.float32] = logits.copy()
-    closed[0][holes[patches]] = -OUTSIDE
+    closed[0][holes[patches]] = -OUTSIDE_LOGIT
     return closed
 
 
-def decide(logits: NDArray[np.float32], shape: tuple[int, int]) -> Labels:
-    """Bring a crop's logits (C, h, w) to a height and width and decide each pixel there."""
+def argmax_resized(logits: NDArray[np.float32], shape: tuple[int, int]) -> Labels:
+    """Enlarge a crop's logits (C, h, w) to a height and width and take the best class there."""
     size = (shape[1], shape[0])
     planes = [cv2.resize(plane, size) for plane in close_holes(logits)]
     return np.asarray(np.argmax(planes, 0), np.uint8)
 
 
-def paste(
+def paste_labels(
     logits: NDArray[np.float32], matrix: Matrix, size: int, frame: tuple[int, int]
 ) -> tuple[Box, Labels]:
-    """Bring a crop's logits to the frame's resolution and decide each pixel there.
+    """Enlarge a crop's logits to the frame's resolution and take the best class of each pixel.
 
     Args:
-        logits: (C, h, w), covering the crop evenly.
-        matrix: from frame pixels to crop pixels.
+        logits: (C, h, w), covering the whole crop.
+        matrix: (2, 3), from frame pixels to crop pixels.
         size: side of the crop.
         frame: height and width of the frame.
 
@@ -202,13 +205,13 @@ def paste(
     to_logits[:, 2] += 0.5 / stride - 0.5
     to_logits[:, 2] += to_logits[:, :2] @ np.array([box.x0, box.y0])
     whole = Box(0, 0, box.width, box.height)
-    best = _warp(logits[0], to_logits, whole, OUTSIDE)
-    near_top = logits.max(0) - CHANCE
+    best = _warp(logits[0], to_logits, whole, OUTSIDE_LOGIT)
+    near_top = logits.max(0) - MAX_LOGIT_GAP
     for label in range(1, len(logits)):
         chance = np.greater(logits[label], near_top).view(np.uint8)
         area = _seen_from(cv2.boundingRect(chance), to_logits).clip(box.width, box.height)
         if area.area:
-            plane = _warp(logits[label], to_logits, area, -OUTSIDE)
+            plane = _warp(logits[label], to_logits, area, -OUTSIDE_LOGIT)
             part_best, part_labels = best[area.slices], labels[area.slices]
             wins = cv2.compare(plane, part_best, cv2.CMP_GT)
             cv2.copyTo(np.full_like(part_labels, label), wins, part_labels)
@@ -217,7 +220,7 @@ def paste(
 
 
 def _seen_from(rectangle: Sequence[int], to_logits: Matrix) -> Box:
-    """Find the upright box of labels around a rectangle of logits, one logit wider each way."""
+    """Find the upright box of labels around a rectangle of logits, one logit wider on each side."""
     x, y, width, height = rectangle
     if not width:
         return Box(0, 0, 0, 0)
@@ -247,11 +250,13 @@ def _warp(
     )
 
 
-def part(detections: Sequence[Detection], boxes: Sequence[Box], maps: Sequence[Labels]) -> None:
-    """Take from each face's label map what belongs to another face's box.
+def remove_overlaps(
+    detections: Sequence[Detection], boxes: Sequence[Box], maps: Sequence[Labels]
+) -> None:
+    """Remove from each face's label map the pixels that belong to another face.
 
-    A crop shows whoever stands beside the face, and the network parses them too. Where the head of
-    another face is, a pixel stays with the face whose centre is nearer, in sides of its box.
+    A crop also shows people beside the face, and the network parses them too. Within another face's
+    head a pixel goes to the face whose centre is nearer, measured in sides of its box.
 
     Args:
         detections: the faces.
@@ -260,7 +265,9 @@ def part(detections: Sequence[Detection], boxes: Sequence[Box], maps: Sequence[L
     """
     for i, (mine, box, labels) in enumerate(zip(detections, boxes, maps, strict=True)):
         for j, theirs in enumerate(detections):
-            around, down = (round(HEAD * side) for side in (theirs.box.width, theirs.box.height))
+            around, down = (
+                round(HEAD_REACH * side) for side in (theirs.box.width, theirs.box.height)
+            )
             shared = Box(
                 max(box.x0, theirs.box.x0 - around),
                 max(box.y0, theirs.box.y0 - down),
@@ -275,7 +282,7 @@ def part(detections: Sequence[Detection], boxes: Sequence[Box], maps: Sequence[L
 
 
 def _distance(box: Box, area: Box) -> NDArray[np.float32]:
-    """Measure each pixel of an area from a box's centre, squared, in sides: (h, w)."""
+    """Return each pixel's squared distance from a box's centre, in sides of the box: (h, w)."""
     x = (np.arange(area.x0, area.x1) + 0.5 - (box.x0 + box.x1) / 2) / max(1, box.width)
     y = (np.arange(area.y0, area.y1) + 0.5 - (box.y0 + box.y1) / 2) / max(1, box.height)
     return np.asarray(y[:, None] ** 2 + x[None, :] ** 2, np.float32)

@@ -1,4 +1,4 @@
-"""How high a crop is put over a face: higher where hair or a hat reaches its upper edge."""
+"""How high a crop is placed over a face: higher if hair or a hat reaches its upper edge."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from ...types import Detection
 from .crops import LIFT, Matrix, crop_matrix, lift_to_edge
 from .engines import Logits
 
-#: Most that a crop's centre is put above its box's, as `LIFT`: higher, it would lose the neck.
-HIGHEST = 0.2
-#: How much it rises from one frame of a video to the next.
-STEP = 0.01
-#: Share of the crop's upper edge from which on a head is cut off there.
-WIDE = 0.05
+#: Maximum of `LIFT`: placed higher, a crop would lose the neck.
+MAX_LIFT = 0.2
+#: How much the lift grows from one frame of a video to the next.
+LIFT_STEP = 0.01
+#: A head is cut off if hair or a hat takes more than this share of the crop's upper edge.
+MIN_CUT_SHARE = 0.05
 
 _TOP = [IDS["hair"], IDS["head_covering"]]
 
 
 def cuts_head(logits: Logits) -> bool:
-    """Tell whether a crop's upper edge cuts off hair or a hat.
+    """Return whether a crop's upper edge cuts off hair or a hat.
 
-    Beyond the frame's edge a crop is black, so that the frame's own edge cuts nothing.
+    Beyond the frame's edge a crop is black, so the frame's own edge cuts nothing.
 
     Args:
-        logits: (C, h, w), covering the crop evenly.
+        logits: (C, h, w), covering the whole crop.
     """
     edge = logits[:, 0]
-    return bool(np.equal(edge[_TOP].max(0), edge.max(0)).mean() > WIDE)
+    return bool(np.equal(edge[_TOP].max(0), edge.max(0)).mean() > MIN_CUT_SHARE)
 
 
 class Framing:
-    """Puts crops over faces, and remembers how high each track's is.
+    """Places crops over faces, and remembers how high each track's crop is.
 
     Args:
         scale: side of the crop over the mean side of the face's box.
@@ -51,22 +51,22 @@ class Framing:
         lift = LIFT if detection.track is None else self._lifts.get(detection.track, LIFT)
         return self._matrix(detection, lift)
 
-    def higher(self, detection: Detection, logits: Logits) -> Matrix | None:
-        """Map to the crop that a new face is to be parsed in, if its first one cuts its head."""
+    def reframed(self, detection: Detection, logits: Logits) -> Matrix | None:
+        """Map to a higher crop for a new face whose head the first crop cuts off, or None."""
         if detection.track in self._lifts or not cuts_head(logits):
             return None
         if detection.track is not None:
-            self._lifts[detection.track] = HIGHEST
-        return self._matrix(detection, HIGHEST)
+            self._lifts[detection.track] = MAX_LIFT
+        return self._matrix(detection, MAX_LIFT)
 
     def learn(self, track: int | None, logits: Logits) -> None:
         """Raise the next crop of a track if its last one cuts off its head.
 
-        It does not sink again: a crop that comes and goes makes its lower edge flicker.
+        It never sinks again: a crop that rises and sinks makes its lower edge flicker.
         """
         if track is not None:
             lift = self._lifts.get(track, LIFT)
-            self._lifts[track] = min(lift + STEP, HIGHEST) if cuts_head(logits) else lift
+            self._lifts[track] = min(lift + LIFT_STEP, MAX_LIFT) if cuts_head(logits) else lift
 
     def _matrix(self, detection: Detection, lift: float) -> Matrix:
         useful = max(LIFT, lift_to_edge(detection, self._scale))
@@ -77,9 +77,9 @@ class Framing:
         self._lifts.pop(track, None)
 
     def state(self) -> dict[str, float]:
-        """Tell what is kept of every track."""
+        """Return what is kept of every track."""
         return {str(track): lift for track, lift in self._lifts.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` told."""
+        """Take up what `state` returned."""
         self._lifts = {int(track): float(lift) for track, lift in state.items()}

@@ -1,20 +1,30 @@
-"""A model with a card: trained by `facereg train`, shipped or the user's own."""
+"""A model with a card, trained by `facereg train`: shipped, or the user's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ...models import Model
 from ...types import Detection, Frame, Image, Labels, RegionMasks
 from ...workers import Workers
-from .crops import Matrix, brighten, close_holes, cut, decide, fit, fit_matrix, part, paste
+from .crops import (
+    Matrix,
+    argmax_resized,
+    brighten,
+    close_holes,
+    cut,
+    paste_labels,
+    preprocess_crop,
+    preprocess_matrix,
+    remove_overlaps,
+)
 from .engines import Compute, Logits, build_engine
 from .framing import Framing
 from .smoothing import Motion, Smoother
-from .tta import closer, merge
+from .tta import merge_logits, zoomed_mirror
 
 
 class TrainedModel:
@@ -25,16 +35,23 @@ class TrainedModel:
         size: side of the crop in pixels, 0 for the card's.
         scale: side of the crop over the mean side of the face's box, 0 for the card's.
         compute: what computes, how precisely, and where.
-
-    Attributes:
-        smoother: blends each track's logits from frame to frame, or None.
-        tta: whether each face is parsed a second time, closer: "on", "off", or "auto" where nobody
+        tta: whether each face is parsed a second time, closer: "on", "off", or "auto" if nobody
             follows it from frame to frame.
+        smooth: whether each track's logits are blended from frame to frame.
     """
 
-    def __init__(self, model: Model, size: int, scale: float, compute: Compute) -> None:
-        self.smoother: Smoother | None = None
-        self.tta = "auto"
+    def __init__(
+        self,
+        model: Model,
+        size: int,
+        scale: float,
+        compute: Compute,
+        *,
+        tta: Literal["auto", "on", "off"] = "auto",
+        smooth: bool = True,
+    ) -> None:
+        self._smoother = Smoother() if smooth else None
+        self._tta = tta
         self._model = model
         self._size = size or int(model.card["input_size"])
         self._framing = Framing(scale or float(model.card["crop_scale"]), self._size)
@@ -57,8 +74,8 @@ class TrainedModel:
         looks = self._workers.start(self._look, tracks, crops)
         logits = list(self._engine.logits(np.stack(self._workers.map(brighten, crops))))
         for i, detection in enumerate(detections):
-            if (higher := self._framing.higher(detection, logits[i])) is not None:
-                matrices[i], crops[i] = higher, cut(frame.image, higher, self._size)
+            if (matrix := self._framing.reframed(detection, logits[i])) is not None:
+                matrices[i], crops[i] = matrix, cut(frame.image, matrix, self._size)
                 logits[i] = self._engine.logits(brighten(crops[i])[None])[0]
         if self._looks_twice(tracks):
             logits = self._refined(logits, frame.image, matrices)
@@ -66,34 +83,36 @@ class TrainedModel:
         steady = self._workers.map(self._steadied, tracks, crops, motions, logits)
         self._workers.map(self._framing.learn, tracks, steady)
         pasted = self._workers.map(
-            lambda logits, matrix: paste(close_holes(logits), matrix, self._size, shape),
+            lambda logits, matrix: paste_labels(close_holes(logits), matrix, self._size, shape),
             steady,
             matrices,
         )
         boxes, maps = [box for box, _ in pasted], [labels for _, labels in pasted]
-        part(detections, boxes, maps)
+        remove_overlaps(detections, boxes, maps)
         return [RegionMasks(box, labels) for box, labels in pasted]
 
     def _looks_twice(self, tracks: Sequence[int | None]) -> bool:
-        return self.tta == "on" or (self.tta == "auto" and all(track is None for track in tracks))
+        return self._tta == "on" or (self._tta == "auto" and all(track is None for track in tracks))
 
     def _refined(
         self, logits: Sequence[Logits], image: Image, matrices: Sequence[Matrix]
     ) -> list[Logits]:
         """Average the logits of crops with those of closer ones of the same image."""
-        inner = [closer(matrix, self._size) for matrix in matrices]
+        inner = [zoomed_mirror(matrix, self._size) for matrix in matrices]
         crops = self._workers.map(lambda m: brighten(cut(image, m, self._size)), inner)
-        return self._workers.map(merge, logits, self._engine.logits(np.stack(crops)))
+        return self._workers.map(merge_logits, logits, self._engine.logits(np.stack(crops)))
 
     def _look(self, track: int | None, crop: Image) -> Motion | None:
-        return None if self.smoother is None or track is None else self.smoother.look(track, crop)
+        return (
+            None if self._smoother is None or track is None else self._smoother.compare(track, crop)
+        )
 
     def _steadied(
         self, track: int | None, crop: Image, motion: Motion | None, logits: Logits
     ) -> Logits:
-        if self.smoother is None or track is None:
+        if self._smoother is None or track is None:
             return logits
-        return self.smoother.blend(track, crop, motion, logits)
+        return self._smoother.blend(track, crop, motion, logits)
 
     def close(self) -> None:
         """End the threads."""
@@ -102,23 +121,23 @@ class TrainedModel:
     def forget(self, track: int) -> None:
         """Drop what is kept of a track."""
         self._framing.forget(track)
-        if self.smoother is not None:
-            self.smoother.forget(track)
+        if self._smoother is not None:
+            self._smoother.forget(track)
 
     def state(self) -> dict[str, Any]:
-        """Tell what is kept of every track."""
-        steady = {} if self.smoother is None else self.smoother.state()
+        """Return what is kept of every track."""
+        steady = {} if self._smoother is None else self._smoother.state()
         return {"framing": self._framing.state(), "smoother": steady}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` told."""
+        """Take up what `state` returned."""
         self._framing.restore(state["framing"])
-        if self.smoother is not None:
-            self.smoother.restore(state["smoother"])
+        if self._smoother is not None:
+            self._smoother.restore(state["smoother"])
 
     def parse_crop(self, image: Image, shape: tuple[int, int]) -> Labels:
         """Parse an image that is a crop already, to a label map of that height and width."""
-        logits = list(self._engine.logits(fit(image, self._size)[None]))
+        logits = list(self._engine.logits(preprocess_crop(image, self._size)[None]))
         if self._looks_twice([None]):
-            logits = self._refined(logits, image, [fit_matrix(image, self._size)])
-        return decide(logits[0], shape)
+            logits = self._refined(logits, image, [preprocess_matrix(image, self._size)])
+        return argmax_resized(logits[0], shape)

@@ -1,9 +1,9 @@
-"""The network: a backbone, pyramid pooling, and a way back up to stride 4.
+"""The network: a backbone, pyramid pooling, and a decoder up to stride 4.
 
-PSPNet: Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017. On the way up the backbone's finer
-features are added, as in a feature pyramid (Lin et al., CVPR 2017; with pyramid pooling on top:
-Xiao et al., "UPerNet", ECCV 2018), and joined at stride 4 as in DeepLabv3+ (Chen et al., ECCV
-2018): that costs less than the dilated last stage of the original and draws finer edges.
+PSPNet: Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017. The decoder adds the backbone's
+finer features, as in a feature pyramid (Lin et al., CVPR 2017; with pyramid pooling on top: Xiao et
+al., "UPerNet", ECCV 2018), and joins them at stride 4 as in DeepLabv3+ (Chen et al., ECCV 2018).
+This costs less than the dilated last stage of the original and draws finer edges.
 
 Shapes in the comments are for an input of 384 x 384 at output stride 32.
 """
@@ -19,7 +19,12 @@ from torch import Tensor, nn
 
 from .backbones import build_backbone
 
+#: Cells a side of each level of the pyramid.
 BINS = (1, 2, 3, 6)
+
+#: Mean and standard deviation of ImageNet's pixels, RGB, 0 to 1: what crops are normalised by.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 
 
 def conv_bn(cin: int, cout: int, kernel: int, groups: int = 1) -> nn.Sequential:
@@ -42,7 +47,8 @@ def upsample(x: Tensor, like: Tensor) -> Tensor:
 def pool_bins(x: Tensor, bins: int) -> Tensor:
     """Average a square feature map over bins x bins cells, as `adaptive_avg_pool2d` does.
 
-    Cells that divide the map unevenly are averaged by a constant matrix: ONNX has no other way.
+    If the cells do not divide the map evenly, a constant matrix averages them: ONNX has no
+    operator for it.
     """
     side = int(x.shape[2])
     if side % bins == 0:
@@ -56,7 +62,7 @@ def pool_bins(x: Tensor, bins: int) -> Tensor:
 
 
 class PyramidPooling(nn.Module):
-    """Pool to 1, 2, 3 and 6 bins a side, and lay the four beside the features."""
+    """Pool to 1, 2, 3 and 6 bins a side, and concatenate the four with the features."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

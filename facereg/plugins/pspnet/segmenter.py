@@ -11,7 +11,7 @@ from ...errors import ModelError, UsageError
 from ...hookspecs import hookimpl
 from ...models import find_model, load_card
 from ...types import Detection, Frame, Image, Labels, RegionMasks
-from .engines import Compute
+from .engines import Compute, import_torch
 
 
 class FaceModel(Protocol):
@@ -33,16 +33,15 @@ class PSPNetSegmenter(Segmenter):
         model: name of a shipped model; `facereg models` lists them.
         weights: a model file instead: NAME.safetensors beside its card NAME.json, or a checkpoint
             (.pt, .pth) of the upstream project or in the layout of the paper's author.
-        engine: what computes; auto takes ONNX Runtime where the model has a file for it.
-        precision: int8 needs ONNX Runtime, bf16 needs torch; auto takes the fastest that the
-            model's card says is as good.
-        threads: how many to compute with; 0 takes all cores.
-        device: where torch computes; auto takes a GPU where there is one.
-        size: side of the crop in pixels, a multiple of 32; 0 takes the model's own.
-        scale: side of the crop over the mean side of the face's box; 0 takes the model's own.
+        engine: what computes; auto takes ONNX Runtime if the model has a file for it.
+        precision: int8 needs ONNX Runtime, bf16 needs torch; auto takes the fastest.
+        threads: number of threads to compute with; 0 is one for each core.
+        device: where torch computes; auto takes a GPU if there is one.
+        size: side of the crop in pixels, a multiple of 32; 0 is the model's own.
+        scale: side of the crop over the mean side of the face's box; 0 is the model's own.
         tta: test-time augmentation: whether each face is parsed a second time, closer and mirrored,
             for better masks in twice the time; auto does so in pictures, not in video.
-        smooth: whether the masks of a face that is followed are steadied from frame to frame.
+        smooth: whether a tracked face's masks are smoothed from frame to frame.
     """
 
     name = "pspnet"
@@ -70,6 +69,7 @@ class PSPNetSegmenter(Segmenter):
             raise ModelError(f"{weights}: no such model file")
         self._model: FaceModel
         if foreign and weights is not None:
+            import_torch(f"a checkpoint ({weights.name})")
             from .upstream import ForeignModel
 
             self._model = ForeignModel(weights, size, scale)
@@ -78,12 +78,7 @@ class PSPNetSegmenter(Segmenter):
 
             found = find_model(model) if weights is None else load_card(weights)
             compute = Compute(engine, precision, threads, device)
-            self._model = TrainedModel(found, size, scale, compute)
-            self._model.tta = tta
-            if smooth:
-                from .smoothing import Smoother
-
-                self._model.smoother = Smoother()
+            self._model = TrainedModel(found, size, scale, compute, tta=tta, smooth=smooth)
 
     def describe(self) -> dict[str, str]:
         return self._model.describe()

@@ -1,4 +1,4 @@
-"""Checkpoints that were not trained here: the upstream project's, and the paper author's layout.
+"""Checkpoints of other projects: the upstream project's, and those in the paper author's layout.
 
 Both are a PSPNet on a ResNet with a deep stem and output stride 8. Upstream's files hold
 ``model_state_dict``; the author's code (github.com/hszhao/semseg) writes ``state_dict`` with names
@@ -7,7 +7,6 @@ that start with ``module.``. They need no card: a file is recognised by its keys
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,8 +24,9 @@ from ...models import sha256_of
 from ...regions import CLASSES, GROUPS, IDS
 from ...types import Box, Detection, Frame, Image, Labels, RegionMasks
 from .backbones import Bottleneck, resnet_layers
-from .crops import crop_matrix, cut, paste, roll
-from .network import BINS
+from .crops import crop_matrix, cut, paste_labels, roll
+from .engines import check_finite
+from .network import BINS, MEAN, STD
 
 #: The upstream project's 11 classes, by id, as facereg's classes and groups.
 UPSTREAM_CLASSES = (
@@ -45,11 +45,10 @@ UPSTREAM_CLASSES = (
 UPSTREAM_SIZE = 240
 AUTHOR_SIZE = 473  # as the author's configurations train
 AUTHOR_SCALE = 1.85
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class DeepStemPSPNet(nn.Module):
-    """The author's PSPNet, by its names of weights.
+    """The author's PSPNet, with the author's names of weights.
 
     Args:
         depths: blocks in layer1 to layer4; (3, 4, 6, 3) is ResNet-50.
@@ -109,16 +108,19 @@ class AuthorPooling(nn.Module):
 
 
 def read_checkpoint(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """Read a checkpoint as data alone, and say whose layout it is: ``upstream`` or ``author``.
+    """Read a checkpoint as data alone, without running code from it.
+
+    Returns:
+        Its layout, ``upstream`` or ``author``, and its weights by name.
 
     Raises:
-        ModelError: it needs code to be read, or is neither layout.
+        ModelError: it can only be read by running code, or has neither layout.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about old pickles, which then load or do not
+            warnings.simplefilter("ignore")  # about old pickles; they load, or raise below
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as e:
+    except Exception as e:  # a damaged file may make torch raise anything
         reason = " ".join(str(e).split())[:160]
         raise ModelError(
             f"{path}: cannot be read as weights alone, and is not run as code: {reason}"
@@ -138,12 +140,17 @@ def build(path: Path, state: dict[str, Tensor]) -> DeepStemPSPNet:
     """Make the network that fits a state; an auxiliary head in it is left out.
 
     Raises:
-        ModelError: a name is missing, unknown or of another shape; the message names the first.
+        ModelError: a name is missing, unknown or of another shape, or a weight is no number; the
+            message names the first.
     """
     state = {key: value for key, value in state.items() if not key.startswith("aux.")}
     last = state.get("cls.4.weight")
-    if last is None:
-        raise ModelError(f"{path}: does not fit: missing cls.4.weight")
+    if last is None or last.ndim != 4 or len(last) not in (len(UPSTREAM_CLASSES), len(CLASSES)):
+        shape = "missing" if last is None else f"of shape {tuple(last.shape)}"
+        raise ModelError(
+            f"{path}: does not fit: cls.4.weight is {shape}; the layouts have "
+            f"{len(UPSTREAM_CLASSES)} or {len(CLASSES)} classes"
+        )
     depths = [
         len({key.split(".")[1] for key in state if key.startswith(f"layer{i}.")})
         for i in range(1, 5)
@@ -157,12 +164,22 @@ def build(path: Path, state: dict[str, Tensor]) -> DeepStemPSPNet:
     problems = [f"{what} {', '.join(keys[:3])}" for what, keys in found if keys]
     if problems:
         raise ModelError(f"{path}: does not fit: {'; '.join(problems)}")
+    check_finite(path, state)
     network.load_state_dict(state, strict=False)
     return network.eval()
 
 
 class ForeignModel:
-    """A checkpoint of somebody else's, run as its own project runs it."""
+    """A checkpoint of another project, run as its own project runs it.
+
+    Args:
+        path: the checkpoint.
+        size: side of the crop in pixels, 0 for the layout's own.
+        scale: side of the crop over the mean side of the face's box, 0 for the layout's own.
+
+    Raises:
+        ModelError: the file cannot be read or does not fit.
+    """
 
     def __init__(self, path: Path, size: int, scale: float) -> None:
         layout, state = read_checkpoint(path)
@@ -186,24 +203,24 @@ class ForeignModel:
         return [one(frame, d) for d in detections]
 
     def forget(self, track: int) -> None:
-        """Keep nothing of a track: each frame is parsed by itself, as its own project does."""
+        """Do nothing: each frame is parsed by itself, as the checkpoint's own project does."""
 
     def state(self) -> dict[str, Any]:
-        """Tell that nothing is kept."""
+        """Return nothing, as nothing is kept."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Hold nothing that must be given back."""
+        """Do nothing: there is nothing to release."""
 
     def _levelled(self, frame: Frame, detection: Detection) -> RegionMasks:
-        """Parse a crop as facereg frames it: the author's layout, with facereg's classes."""
+        """Parse a crop framed as facereg does: the author's layout, with facereg's classes."""
         matrix = crop_matrix(detection, self._scale, self._size)
         crop = cut(frame.image, matrix, self._size)
         logits = self._logits(normalised(crop))
-        return RegionMasks(*paste(logits, matrix, self._size, frame.image.shape[:2]))
+        return RegionMasks(*paste_labels(logits, matrix, self._size, frame.image.shape[:2]))
 
     def _boxed(self, frame: Frame, detection: Detection) -> RegionMasks:
         """Parse the detector's box without a margin, as upstream does."""
@@ -214,7 +231,7 @@ class ForeignModel:
         return RegionMasks(box, with_sides(np.asarray(labels, np.uint8), detection))
 
     def parse_upstream(self, image: Image) -> Labels:
-        """Give upstream's own label map of a face, (240, 240) uint8 of its 11 classes.
+        """Return upstream's own label map of a face, (240, 240) uint8 of its 11 classes.
 
         Args:
             image: (h, w, 3) uint8 BGR, the detector's box.
@@ -240,9 +257,17 @@ class ForeignModel:
 
 
 def gray_input(image: Image, size: int = UPSTREAM_SIZE) -> Tensor:
-    """Prepare a face as upstream does: gray, resized as torchvision does, 0 to 255, three times.
+    """Prepare a face as upstream does: gray, resized, 0 to 255, in three equal channels.
 
-    torchvision's ``Resize`` of a uint8 tensor computes in float32 with antialiasing and rounds.
+    It is resized as torchvision's ``Resize`` does with a uint8 tensor: in float32, with
+    antialiasing, then rounded.
+
+    Args:
+        image: (h, w, 3) uint8 BGR.
+        size: side of the result in pixels.
+
+    Returns:
+        (1, 3, size, size) float32.
     """
     gray = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[None, None].float()
     if gray.shape[2:] != (size, size):
@@ -253,7 +278,7 @@ def gray_input(image: Image, size: int = UPSTREAM_SIZE) -> Tensor:
 
 
 def normalised(crop: Image) -> Tensor:
-    """Prepare a crop as the author's code does: RGB less ImageNet's mean, over its deviation."""
+    """Prepare a crop as the author's code does: RGB minus ImageNet's mean, over its deviation."""
     rgb = torch.from_numpy(crop[:, :, ::-1].copy()).permute(2, 0, 1)[None].float()
     mean = 255 * torch.tensor(MEAN).view(1, 3, 1, 1)
     std = 255 * torch.tensor(STD).view(1, 3, 1, 1)
@@ -263,11 +288,15 @@ def normalised(crop: Image) -> Tensor:
 def with_sides(found: Labels, detection: Detection) -> Labels:
     """Turn upstream's 11 classes into facereg's.
 
-    Upstream knows no sides. A pair is split along the face's own middle line, and the lips at
-    their middle height, so that each group holds exactly upstream's class.
+    Upstream does not distinguish left from right. A pair is split along the face's middle line, and
+    the lips at their middle height, so that each group holds exactly upstream's class.
 
     Args:
         found: (h, w) upstream ids, covering the detection's box.
+        detection: the face.
+
+    Returns:
+        (h, w) facereg's ids.
     """
     box, marks = detection.box, detection.landmarks
     y, x = np.mgrid[: found.shape[0], : found.shape[1]].astype(np.float32)

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import re
-import sys
-from types import ModuleType
-
 import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
@@ -11,31 +7,15 @@ from efficientnet_lite_pytorch import EfficientNet
 from facereg.plugins.pspnet.backbones import EfficientNetLite, build_backbone
 from facereg.plugins.pspnet.network import PSPNet
 
-
-@pytest.fixture(scope="module")
-def torchvision_models() -> ModuleType:
-    """Import torchvision's models, also where its operators were built for another torch."""
-    while True:
-        try:
-            from torchvision import models
-        except RuntimeError as e:
-            missing = re.fullmatch(r"operator (torchvision::\w+) does not exist", str(e))
-            if missing is None:
-                raise
-            torch.library.define(missing[1], "(Tensor a) -> Tensor")
-            for name in [name for name in sys.modules if name.startswith("torchvision")]:
-                del sys.modules[name]
-        else:
-            break
-    return models
+pytestmark = pytest.mark.slow  # networks of tens of millions of weights
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet18", "resnet50"])
-def test_backbones_are_torchvisions_by_name_and_by_value(
-    torchvision_models: ModuleType, backbone: str
-) -> None:
+def test_backbones_are_torchvisions_by_name_and_by_value(backbone: str) -> None:
+    from torchvision import models
+
     torch.manual_seed(0)
-    theirs = getattr(torchvision_models, backbone)(weights=None).eval()
+    theirs = getattr(models, backbone)(weights=None).eval()
     ours = build_backbone(backbone, output_stride=32).eval()
     ours.load_state_dict({k: v for k, v in theirs.state_dict().items() if k in ours.state_dict()})
     features = (

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from facereg import Box, Detection
-from facereg.plugins.pspnet.crops import brighten, close_holes, crop_matrix, cut, part, paste, roll
+from facereg.plugins.pspnet.crops import (
+    brighten,
+    close_holes,
+    crop_matrix,
+    cut,
+    paste_labels,
+    remove_overlaps,
+    roll,
+)
 from tests import clips
 
 # Right eye, left eye, nose, right and left mouth corner of an upright face.
@@ -89,7 +97,7 @@ def test_paste_brings_a_map_back_to_where_it_was_cut() -> None:
             for p in planes
         ]
     ).astype(np.float32)
-    box, labels = paste(logits, matrix, size * 4, (height, width))
+    box, labels = paste_labels(logits, matrix, size * 4, (height, width))
     whole = np.zeros_like(truth)
     whole[box.slices] = labels
     for label in (1, 5):
@@ -101,7 +109,7 @@ def test_the_labels_box_lies_in_the_frame_and_beyond_the_crop_is_background() ->
     logits = np.full((21, 24, 24), -5.0, np.float32)
     logits[1] = 5.0  # skin everywhere in the crop
     detection = Detection(Box(-20, -10, 30, 50), 1.0, turned(45) - np.float32([45, 30]))
-    box, labels = paste(logits, crop_matrix(detection, 1.7, 96), 96, (60, 80))
+    box, labels = paste_labels(logits, crop_matrix(detection, 1.7, 96), 96, (60, 80))
     assert box.clip(80, 60) == box
     assert labels.shape == (box.height, box.width)
     assert labels[0, 0] == 1
@@ -120,7 +128,7 @@ def test_any_box_gives_a_crop(box: Box) -> None:
     image = clips.astronaut()
     matrix = crop_matrix(Detection(box, 1.0), 1.7, 96)
     assert cut(image, matrix, 96).shape == (96, 96, 3)
-    covered, labels = paste(np.zeros((21, 24, 24), np.float32), matrix, 96, (512, 512))
+    covered, labels = paste_labels(np.zeros((21, 24, 24), np.float32), matrix, 96, (512, 512))
     assert labels.shape == (covered.height, covered.width)
 
 
@@ -128,7 +136,7 @@ def test_a_neighbour_in_the_crop_is_left_to_his_own() -> None:
     mine, theirs = Detection(Box(0, 0, 40, 40), 1.0), Detection(Box(40, 0, 80, 40), 1.0)
     boxes = [Box(0, 0, 70, 50), Box(20, 0, 100, 50)]
     maps = [np.ones((50, 70), np.uint8), np.ones((50, 80), np.uint8)]
-    part([mine, theirs], boxes, maps)
+    remove_overlaps([mine, theirs], boxes, maps)
     assert maps[0][20, 10] == 1
     assert maps[0][20, 60] == 0
     assert maps[1][20, 5] == 0
@@ -146,9 +154,9 @@ def test_leaving_out_hopeless_classes_changes_next_to_no_label(degrees: float) -
     matrix = crop_matrix(Detection(Box(*clips.FACE), 1.0, marks), 1.7, 384)
     engine = build_engine(find_model("base"), 384, Compute())
     logits = engine.logits(cut(clips.astronaut(), matrix, 384)[None])[0]
-    _, quick = paste(logits, matrix, 384, (512, 512))
+    _, quick = paste_labels(logits, matrix, 384, (512, 512))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crops, "CHANCE", 1e9)
-        _, full = paste(logits, matrix, 384, (512, 512))
+        patch.setattr(crops, "MAX_LOGIT_GAP", 1e9)
+        _, full = paste_labels(logits, matrix, 384, (512, 512))
     assert len(np.unique(full)) > 6
     assert (quick != full).mean() < 2e-4

@@ -10,7 +10,7 @@ import pytest
 
 from facereg.plugins.pspnet import framing
 from facereg.plugins.pspnet.crops import LIFT, lift_to_edge
-from facereg.plugins.pspnet.framing import HIGHEST, STEP, Framing, cuts_head
+from facereg.plugins.pspnet.framing import LIFT_STEP, MAX_LIFT, Framing, cuts_head
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.regions import IDS
 from facereg.types import Box, Detection, Frame
@@ -48,24 +48,24 @@ def test_a_crop_rises_with_its_track_and_stays() -> None:
     assert centre(kept, face) == pytest.approx(LIFT)
     for i in range(1, 20):
         kept.learn(3, top("hair", 0.5))
-        assert centre(kept, face) == pytest.approx(min(LIFT + i * STEP, HIGHEST))
+        assert centre(kept, face) == pytest.approx(min(LIFT + i * LIFT_STEP, MAX_LIFT))
     kept.learn(3, top("skin", 1))
     other = Framing(1.7, 384)
     other.restore(kept.state())
-    assert centre(other, face) == pytest.approx(HIGHEST)
+    assert centre(other, face) == pytest.approx(MAX_LIFT)
     other.forget(3)
     assert centre(other, face) == pytest.approx(LIFT)
 
 
 def test_a_new_face_is_cropped_again_at_once() -> None:
     kept, face = Framing(1.7, 384), replace(FACE, track=3)
-    assert kept.higher(face, top("skin", 1)) is None
-    higher = kept.higher(face, top("hair", 0.5))
+    assert kept.reframed(face, top("skin", 1)) is None
+    higher = kept.reframed(face, top("hair", 0.5))
     assert higher is not None
     np.testing.assert_array_equal(higher, kept.matrix(face))
-    assert centre(kept, face) == pytest.approx(HIGHEST)
-    assert kept.higher(face, top("hair", 0.5)) is None, "it is known now"
-    assert kept.higher(FACE, top("hair", 0.5)) is not None
+    assert centre(kept, face) == pytest.approx(MAX_LIFT)
+    assert kept.reframed(face, top("hair", 0.5)) is None, "it is known now"
+    assert kept.reframed(FACE, top("hair", 0.5)) is not None
     assert centre(kept, FACE) == pytest.approx(LIFT), "nobody follows it"
 
 
@@ -74,10 +74,10 @@ def test_a_crop_does_not_rise_beyond_the_frame(down: int) -> None:
     box = Box(100, 20 + down, 160, 100 + down)
     face = Detection(box, 1.0, None, 3)
     kept = Framing(1.7, 384)
-    kept.higher(face, top("hair", 0.5))
+    kept.reframed(face, top("hair", 0.5))
     free = (60 + down) / 70 - 1.7 / 2
     assert lift_to_edge(face, 1.7) == pytest.approx(free)
-    assert centre(kept, face) == pytest.approx(np.clip(free, LIFT, HIGHEST), abs=0.01)
+    assert centre(kept, face) == pytest.approx(np.clip(free, LIFT, MAX_LIFT), abs=0.01)
 
 
 @pytest.mark.parametrize("track", [None, 1])
@@ -94,5 +94,5 @@ def test_hair_is_found_whole(track: int | None, monkeypatch: pytest.MonkeyPatch)
         return found
 
     whole = hair()
-    monkeypatch.setattr(framing, "HIGHEST", LIFT)
+    monkeypatch.setattr(framing, "MAX_LIFT", LIFT)
     assert whole > 1.05 * hair()

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 
 from facereg.plugins.pspnet.backbones import BACKBONES
-from facereg.plugins.pspnet.network import BINS, Deployed, PSPNet, pool_bins
+from facereg.plugins.pspnet.network import BINS, MEAN, STD, Deployed, PSPNet, pool_bins
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 def test_logits_are_a_quarter_of_the_crop(backbone: str, output_stride: int) -> None:
@@ -22,13 +23,13 @@ def test_logits_are_a_quarter_of_the_crop(backbone: str, output_stride: int) -> 
 
 @pytest.mark.parametrize("side", [6, 7, 10, 12, 16])
 @pytest.mark.parametrize("bins", BINS)
-def test_pooling_is_torch_s_own_where_bins_divide_nothing(side: int, bins: int) -> None:
+def test_pooling_is_torch_s_own_if_bins_divide_nothing(side: int, bins: int) -> None:
     x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(side))
     torch.testing.assert_close(pool_bins(x, bins), F.adaptive_avg_pool2d(x, bins))
 
 
+@pytest.mark.slow
 def test_the_deployed_network_normalises_as_training_does() -> None:
-    from facereg.training.pretrained import MEAN, STD
     from facereg.training.train import normalise
 
     network = PSPNet().eval()

@@ -114,6 +114,7 @@ def test_parse_takes_gray_and_transparent_pictures(channels: int) -> None:
     assert len(parse(np.asarray(cv2.cvtColor(clips.astronaut(), code), np.uint8)).faces) == 1
 
 
+@pytest.mark.slow
 def test_torch_and_onnx_see_the_same() -> None:
     frame = Frame(clips.astronaut())
     maps = {
@@ -133,6 +134,7 @@ def test_a_face_that_nobody_follows_is_looked_at_twice() -> None:
     assert 0.97 < (one.labels == two.labels).mean() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 def test_a_followed_face_that_moves_is_steadied(engine: str) -> None:
     segmenter = PSPNetSegmenter(engine=engine)
@@ -143,6 +145,7 @@ def test_a_followed_face_that_moves_is_steadied(engine: str) -> None:
     assert middle(regions, "eyes")[1] < middle(regions, "mouth")[1]
 
 
+@pytest.mark.slow
 def test_the_masks_of_several_faces_do_not_depend_on_the_threads() -> None:
     x0, y0, x1, y1 = FACE.box
     faces = [replace(FACE, box=Box(x0 + i, y0, x1 + i, y1), track=i) for i in range(3)]
@@ -159,6 +162,7 @@ def test_the_masks_of_several_faces_do_not_depend_on_the_threads() -> None:
             np.testing.assert_array_equal(other, labels[0])
 
 
+@pytest.mark.slow
 def test_a_smaller_crop_is_an_option() -> None:
     small = PSPNetSegmenter(size=320)
     assert small.describe()["engine"].startswith("torch")
@@ -197,6 +201,7 @@ def copied(tmp_path: Path) -> Path:
     return weights
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_loads_by_its_card(copied: Path) -> None:
     described = PSPNetSegmenter(weights=copied).describe()
     assert described["name"] == "copy"
@@ -217,6 +222,7 @@ def test_a_card_that_lacks_something_is_refused(copied: Path) -> None:
         PSPNetSegmenter(weights=copied)
 
 
+@pytest.mark.slow
 def test_a_card_of_another_network_is_refused(copied: Path) -> None:
     card = json.loads(copied.with_suffix(".json").read_text())
     card["config"]["width"] = 64

@@ -41,7 +41,7 @@ def logits(labels: NDArray[np.uint8], seed: int = 0, margin: float = 4.0) -> NDA
 def steadied(
     smoother: Smoother, track: int, crop: NDArray[np.uint8], logits: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    return smoother.blend(track, crop, smoother.look(track, crop), logits)
+    return smoother.blend(track, crop, smoother.compare(track, crop), logits)
 
 
 def wrong(found: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
