@@ -57,6 +57,8 @@ def modules(package: Path) -> dict[str, Path]:
     """Find every module: dotted name below the package ("" is the package itself) -> its file."""
     found = {}
     for path in sorted(package.rglob("*.py")):
+        if "plugin_templates" in path.parts:
+            continue  # what users begin with; nothing of facereg imports it
         parts = path.relative_to(package).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

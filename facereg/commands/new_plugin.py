@@ -12,7 +12,54 @@ from string import Template
 
 from .._version import __version__
 from ..errors import SinkError, UsageError
-from .new_plugin_templates import PLUGINS, PROJECT, README, TESTS, USES
+
+#: The working plugins that are copied, with the user's names in them.
+TEMPLATES = Path(__file__).parent / "plugin_templates"
+
+KINDS = ("detector", "segmenter", "source", "sink")
+
+#: How each kind is used on the command line.
+USES = {
+    "detector": "facereg run in.mp4$plugin -d $name -o out.mp4",
+    "segmenter": "facereg run in.mp4$plugin -s $name -o out.mp4",
+    "source": "facereg run $name:3$plugin -o out.mp4",
+    "sink": "facereg run in.mp4$plugin --sink $name:out.txt",
+}
+
+PROJECT = """\
+[build-system]
+requires = ["setuptools>=61"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "$package"
+version = "0.1.0"
+description = "A $kind for facereg"
+readme = "README.md"
+requires-python = ">=3.10"
+dependencies = ["facereg>=$version"]
+
+[project.optional-dependencies]
+test = ["pytest"]
+
+# facereg finds the plugin by this.
+[project.entry-points.facereg]
+$name = "$module"
+
+[tool.setuptools]
+py-modules = ["$module"]
+"""
+
+README = """\
+# $package
+
+A $kind for [facereg](https://pypi.org/project/facereg/), named `$name`.
+
+    pip install .
+    $use
+
+Tests: `pip install -e '.[test]' && pytest`
+"""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,10 +84,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _words(kind: str, name: str, package: bool) -> dict[str, str]:
-    """Find what the texts are filled in with.
+    """Derive the names that go into the files.
 
     Raises:
-        UsageError: the name cannot be one.
+        UsageError: the name cannot be a plugin's.
     """
     module = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name) or keyword.iskeyword(module):
@@ -61,16 +108,28 @@ def _words(kind: str, name: str, package: bool) -> dict[str, str]:
 
 
 def _files(kind: str, package: bool, folder: Path, words: dict[str, str]) -> dict[Path, str]:
-    """Fill the texts in: file -> its content."""
+    """Write the user's names into the templates: file -> its content."""
     module = words["module"]
     plugin, test = folder / f"{module}.py", folder / f"test_{module}.py"
     if package:
         test = folder / "tests" / test.name
-    files = {plugin: PLUGINS[kind], test: TESTS[kind]}
+    files = {
+        plugin: _renamed(TEMPLATES / f"my_{kind}.py", kind, words),
+        test: _renamed(TEMPLATES / f"test_my_{kind}.py", kind, words),
+    }
     if package:
-        files |= {folder / "pyproject.toml": PROJECT, folder / "README.md": README}
-    words = words | {"use": _use(kind, words, "")}
-    return {path: Template(text).substitute(words) for path, text in files.items()}
+        words = words | {"use": _use(kind, words, "")}
+        files[folder / "pyproject.toml"] = Template(PROJECT).substitute(words)
+        files[folder / "README.md"] = Template(README).substitute(words)
+    return files
+
+
+def _renamed(template: Path, kind: str, words: dict[str, str]) -> str:
+    """Read a template, with the user's names in place of its own."""
+    text = template.read_text(encoding="utf-8")
+    text = text.replace(f"facereg.commands.plugin_templates.my_{kind}", words["module"])
+    text = text.replace(f"My{kind.capitalize()}", words["Class"])
+    return text.replace(f"my-{kind}", words["name"])
 
 
 def _use(kind: str, words: dict[str, str], plugin: str) -> str:
@@ -78,7 +137,7 @@ def _use(kind: str, words: dict[str, str], plugin: str) -> str:
 
 
 def _check_free(module: str, folder: Path) -> None:
-    """Refuse a module that would hide another, or be hidden by it."""
+    """Refuse a module that would hide another one, or be hidden by it."""
     spec = None if module in sys.stdlib_module_names else importlib.util.find_spec(module)
     own = (folder / f"{module}.py").resolve()
     elsewhere = spec is not None and (spec.origin is None or Path(spec.origin).resolve() != own)
@@ -87,7 +146,7 @@ def _check_free(module: str, folder: Path) -> None:
 
 
 def _next(args: argparse.Namespace, folder: Path, words: dict[str, str]) -> list[str]:
-    """Tell what can be done with it now."""
+    """List what to do next."""
     if args.package:
         return [
             f"Install it:  pip install -e {folder}",

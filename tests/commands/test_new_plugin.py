@@ -13,13 +13,10 @@ import pytest
 
 from facereg._api import open_masks
 from facereg.cli import main
-from facereg.commands.new_plugin import run
-from facereg.commands.new_plugin_templates import PLUGINS
+from facereg.commands.new_plugin import KINDS, TEMPLATES, run
 from facereg.errors import SinkError, UsageError
 from facereg.types import Box
 from tests import clips
-
-KINDS = sorted(PLUGINS)
 
 
 def write(folder: Path, kind: str, name: str, *, package: bool = False, **more: bool) -> int:
@@ -47,6 +44,7 @@ def facereg(*arguments: str | Path, path: Path | None = None) -> subprocess.Comp
     )
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(tmp_path: Path) -> None:
     for kind in KINDS:
         write(tmp_path, kind, f"my_{kind}", quiet=True)
@@ -70,6 +68,25 @@ def test_its_own_tests_pass(tmp_path: Path) -> None:
     assert "skipped" in done.stdout  # the detector's tests know no picture with a face yet
 
 
+@pytest.mark.slow
+def test_the_templates_pass_their_own_tests() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TEMPLATES)]
+    done = subprocess.run(command, cwd=TEMPLATES, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_the_template_s_names_is_left(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, "mine", quiet=True)
+
+    for path in tmp_path.iterdir():
+        text = path.read_text()
+        assert f"my-{kind}" not in text and "template" not in text
+        assert "mine" in text and f"Mine{kind.capitalize()}" in text
+
+
+@pytest.mark.slow
 def test_the_detector_and_the_segmenter_find_a_face(tmp_path: Path, face_clip: Path) -> None:
     write(tmp_path, "detector", "mine")
     write(tmp_path, "segmenter", "ours")
@@ -89,6 +106,7 @@ def test_the_detector_and_the_segmenter_find_a_face(tmp_path: Path, face_clip: P
     assert any("left_eye" in one["areas"] for one in first["faces"])
 
 
+@pytest.mark.slow
 def test_the_source_and_the_sink_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +122,7 @@ def test_the_source_and_the_sink_run(
     assert clips.probe(tmp_path / "out.mp4").frames == 5
 
 
+@pytest.mark.slow
 def test_the_commands_that_it_prints_work(
     tmp_path: Path,
     face_clip: Path,
@@ -122,6 +141,7 @@ def test_the_commands_that_it_prints_work(
     assert "wrote mine.py\nwrote test_mine.py" in printed
 
 
+@pytest.mark.slow
 def test_a_package_is_installed_listed_and_used(tmp_path: Path) -> None:
     write(tmp_path, "source", "stripes", package=True)
     target = tmp_path / "site"
