@@ -276,3 +276,13 @@ def decoded(path: Path) -> tuple[Image, ...]:
     command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "bgr24", "-"]
     raw = subprocess.run(command, check=True, capture_output=True).stdout
     return tuple(np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3))
+
+
+def decoded_by_player(path: Path) -> Image:
+    """Decode the first picture with the display matrix applied, (H, W, 3) uint8 BGR."""
+    args = ("-frames:v", "1", "-f", "image2pipe", "-c:v", "bmp", "-")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), *args]
+    raw = subprocess.run(command, check=True, capture_output=True).stdout
+    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.asarray(picture, np.uint8)

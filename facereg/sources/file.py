@@ -1,13 +1,13 @@
-"""Read a recorded video: any container and codec that OpenCV's ffmpeg reads."""
+"""Read a recorded video: any container and codec that ffmpeg reads."""
 
 from __future__ import annotations
 
 import glob
+import itertools
 import logging
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,11 @@ from ..components import Source
 from ..errors import MediaError, SourceError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
+from ..video.clock import FrameClock
 from ..video.container import Container, look_into
-from ..video.run import file_url, try_ffmpeg
-from .capture import open_capture
+from ..video.damage import describe_damage, is_cut_off
+from ..video.decoder import Decoder
+from ..video.media import choose_video, open_file
 from .images import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -34,12 +36,13 @@ class FileSource(Source):
     """A video file, upright, with the time of each frame as the file has it.
 
     Grey, 10-bit and 4-channel video comes out as (H, W, 3) uint8 BGR; an alpha channel is dropped.
+    What cannot be decoded is skipped and reported at the end.
     """
 
     name = "file"
 
     def __init__(self, spec: str, *, start: float = 0.0) -> None:
-        """Open a video.
+        """Open a video and decode its first frame.
 
         Args:
             spec: path of the file.
@@ -55,14 +58,24 @@ class FileSource(Source):
         self._path = Path(spec)
         self._start = start
         try:
-            container = look_into(self._path)
+            description = look_into(self._path)
+            container = open_file(self._path)
         except MediaError as e:
             raise SourceError(str(e)) from e
-        self._capture = _open(self._path)
+        self._decoder = Decoder(container, choose_video(container))
         try:
-            self.info = self._describe(container)
+            self._pictures = self._decoder.pictures()
+            self._first = next(self._pictures)
+            self._orientation = self._first.orientation
+            self.info = self._describe(description, self._first.image(self._orientation))
+        except StopIteration:
+            self._decoder.close()
+            raise SourceError(f"{self._path}: none of its frames can be decoded") from None
+        except MediaError as e:
+            self._decoder.close()
+            raise SourceError(f"{self._path}: {e}") from e
         except BaseException:
-            self._capture.release()
+            self._decoder.close()
             raise
 
     @classmethod
@@ -74,17 +87,9 @@ class FileSource(Source):
         missing = not (path.is_dir() or "://" in spec or glob.has_magic(spec))
         return missing and path.suffix.lower() in VIDEO_SUFFIXES
 
-    def _describe(self, container: Container) -> SourceInfo:
-        """Grab the first frame, which `frames` begins with, and describe the video."""
-        import cv2
-
-        if not self._capture.grab():
-            raise SourceError(f"{self._path}: none of its frames can be decoded")
-        fps = container.rate(self._capture.get(cv2.CAP_PROP_FPS))
-        count = container.count(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), fps)
-        image = self._retrieve()
-        if image is None:
-            raise SourceError(f"{self._path}: its frames cannot be turned into pictures")
+    def _describe(self, container: Container, image: Image) -> SourceInfo:
+        fps = container.rate()
+        count = container.count(fps)
         return SourceInfo(
             name=self._path.name,
             width=image.shape[1],
@@ -93,42 +98,35 @@ class FileSource(Source):
             frame_count=count,
             has_audio=container.has_audio,
             duration=container.duration(count, fps),
-            rotation=round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360,
+            rotation=self._orientation.degrees,
             media=str(self._path),
         )
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames from ``start`` on; warn at the end where some could not be read.
+        """Yield the frames from ``start`` on; warn at the end if some could not be read.
 
         Raises:
             SourceError: the video ends before ``start``.
         """
-        import cv2
-
-        capture, start = self._capture, self._start - 1e-6
-        clock = _Clock(capture.get(cv2.CAP_PROP_POS_MSEC), self.info.fps)
-        index, time = 0, 0.0
-        while True:
+        clock, start = FrameClock(self.info.fps), Fraction(self._start) - Fraction(1, 1_000_000)
+        index, time = -1, Fraction(0)
+        for index, picture in enumerate(itertools.chain([self._first], self._pictures)):
+            time = clock.read(picture.time)
             if time >= start:
-                image = self._retrieve()
-                if image is not None:
-                    yield Frame(self._fitted(image, index), index, time)
-            index += 1
-            if not capture.grab():
-                break
-            time = clock.read(capture.get(cv2.CAP_PROP_POS_MSEC))
+                try:
+                    image = picture.image(self._orientation)
+                except MediaError as e:
+                    raise SourceError(f"{self._path}: frame {index}: {e}") from e
+                yield Frame(self._fitted(image, index), index, float(time))
         if time < start:
             raise SourceError(
-                f"{self._path}: starts at {self._start:g} s, but its last frame is at {time:.3f} s"
+                f"{self._path}: starts at {self._start:g} s, "
+                f"but its last frame is at {float(time):.3f} s"
             )
-        self._check_complete(index)
-
-    def _retrieve(self) -> Image | None:
-        ok, image = self._capture.retrieve()
-        return np.asarray(image, np.uint8) if ok and image is not None and image.size else None
+        self._report_damage(index + 1)
 
     def _fitted(self, image: Image, index: int) -> Image:
-        """Bring a frame of another size, as some broadcasts have, to the size of the first."""
+        """Resize a frame of another size, as some broadcasts have, to the size of the first."""
         size = self.info.width, self.info.height
         if (image.shape[1], image.shape[0]) == size:
             return image
@@ -138,66 +136,20 @@ class FileSource(Source):
         log.debug("%s: frame %d of %s is resized to %dx%d", self.info.name, index, was, *size)
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _check_complete(self, read: int) -> None:
-        """Warn of a damaged file: too few frames came, and ffmpeg stumbles over it as well.
-
-        Too few alone proves nothing: many containers can only guess how many frames they have.
-        """
-        expected = self.info.frame_count
-        if expected is None or read >= expected:
-            return
-        damage = try_ffmpeg("-i", self._path, "-map", "0:V:0", "-f", "framecrc", "-").messages
-        if damage.strip():
-            log.warning(
-                "%s is cut off or damaged: %d of its %d frames could be read",
-                *(self.info.name, read, expected),
-            )
+    def _report_damage(self, read: int) -> None:
+        """Warn if frames are missing because the file is cut off or damaged."""
+        text = describe_damage(
+            self._decoder.damage, read, self.info.frame_count, cut_off=is_cut_off(self._path)
+        )
+        if text:
+            log.warning("%s is cut off or damaged: %s", self.info.name, text)
 
     def close(self) -> None:
         """Close the file."""
-        self._capture.release()
+        self._decoder.close()
 
 
 @hookimpl
 def register_sources() -> Iterable[type[Source]]:
     """Return the sources of this module."""
     return [FileSource]
-
-
-class _Clock:
-    """Turns what OpenCV reports into seconds from the first frame that only ever advance.
-
-    OpenCV's CAP_PROP_POS_MSEC is exact between grab() and the next grab(); before the first it is
-    0. It is also 0 for a frame without a time of its own (raw H.264, the last frame of an AVI),
-    and jumps back where recordings were joined; such frames follow the one before by 1 / fps.
-    """
-
-    def __init__(self, first: float, fps: Fraction | None) -> None:
-        self._shift = -first
-        self._step = 1000 / float(fps or 25)
-        self._latest = first
-        self._now = 0.0
-
-    def read(self, reported: float) -> float:
-        """Return the seconds of a frame for which OpenCV reports these milliseconds."""
-        now = reported + self._shift
-        if now <= self._now:
-            now = self._now + self._step
-            if 0 < reported < self._latest:  # the clock was set back
-                self._shift = now - reported
-        self._now, self._latest = now, reported or self._latest
-        return now / 1000
-
-
-def _open(path: Path) -> Any:
-    """Open a cv2.VideoCapture, without the lines that OpenCV and ffmpeg print on stderr.
-
-    Raises:
-        SourceError: OpenCV cannot read it.
-    """
-    import cv2
-
-    capture = open_capture(file_url(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        raise SourceError(f"{path}: OpenCV cannot read a video of this kind")
-    return capture

@@ -1,59 +1,68 @@
-"""What a video file says of itself, before anything is decoded: asked of ffmpeg, not guessed."""
+"""What a video file says of itself, before anything is decoded."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import statistics
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import MediaError
-from .run import try_ffmpeg
+from .damage import is_cut_off
+from .media import choose_video, open_file, real_videos
 from .timeline import Grid
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
 
 log = logging.getLogger(__name__)
 
-#: How many packets are looked at, to learn a file's rhythm.
-PACKETS = 300
+#: Ticks a second of the clock in which a container says its length.
+MICROSECONDS = 1_000_000
 
-#: Bit of a packet that an edit list hides: it is decoded, but never shown.
-DISCARD = 4
+#: Packets that are looked at to learn a file's rhythm.
+RHYTHM_PACKETS = 300
 
 #: Frames a second that a variable-rate file may be brought to; the next faster one loses no frame.
 USUAL_RATES = (1, 2, 5, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)
 
-#: Share of the frames that may be left out at a rate, as where two are a moment apart.
-LOSSES = 0.01
+#: Fraction of the frames that a recording's rate may leave out, if two are a moment apart.
+MAX_LOST = 0.01
 
-#: How ffmpeg writes that a packet has no time of its own.
-NO_TIME = -(2**63)
+#: Largest difference between the gaps of evenly spaced frames: the tick of a millisecond clock.
+STEADY_SECONDS = 0.0021
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Container:
-    """The streams of a file, and its first packets of video.
+    """The video of a file, and its first packets.
 
     Attributes:
-        text: ffmpeg's description of the file.
-        times: when these packets are shown, in seconds, sorted; empty where any does not say.
+        times: when these packets are shown, in seconds, sorted; empty if any does not say.
         shown: packets that are shown.
         hidden: packets that an edit list hides.
         whole: whether these are all packets, read without an error.
+        claimed_rate: frames a second that the file claims, or None.
+        claimed_count: frames that the file claims, or None.
+        counted: whether that is a table's or a tag's number, not a guess from the length.
+        length: seconds that the file claims: of its pictures, else of everything in it; or None.
+        has_audio: whether there is sound.
     """
 
-    text: str
     times: tuple[float, ...]
     shown: int
     hidden: int
     whole: bool
-
-    @property
-    def has_audio(self) -> bool:
-        """Whether there is a stream of sound."""
-        return any(": Audio: " in stream for stream in self._streams)
+    claimed_rate: Fraction | None = None
+    claimed_count: int | None = None
+    length: float | None = None
+    has_audio: bool = False
 
     @cached_property
     def gaps(self) -> list[float]:
@@ -63,16 +72,17 @@ class Container:
 
     @property
     def steady(self) -> bool:
-        """Whether the frames are evenly spaced, to the tick of a millisecond clock."""
-        return bool(self.gaps) and max(self.gaps) - min(self.gaps) <= 0.0021
+        """Whether the frames are evenly spaced."""
+        return bool(self.gaps) and max(self.gaps) - min(self.gaps) <= STEADY_SECONDS
 
-    def rate(self, claimed: float) -> Fraction | None:
-        """Take the rate that OpenCV claims, unless the frames have quite another rhythm.
+    def rate(self) -> Fraction | None:
+        """Take the rate that the file claims, unless the frames have quite another rhythm.
 
         For a variable-rate file the claim is the mean over all pauses, or the tick of its clock: a
         recording at the mean would leave out frames of the faster parts.
         """
-        fps = exact_rate(claimed) if 0 < claimed <= 1000 else None
+        claimed = self.claimed_rate
+        fps = exact_rate(float(claimed)) if claimed is not None and 0 < claimed <= 1000 else None
         if len(self.gaps) < 3:
             return fps
         short, middle, long = statistics.quantiles(self.gaps, n=4)
@@ -82,59 +92,32 @@ class Container:
             if self.steady:
                 return fps
             rates.insert(0, fps)
-        whole = (rate for rate in rates if self._lost_at(rate) <= LOSSES)
+        whole = (rate for rate in rates if self._lost_at(rate) <= MAX_LOST)
         return next(whole, rates[0])  # a faster one would not save frames that are a moment apart
 
     def _lost_at(self, rate: Fraction) -> float:
-        """Tell the share of frames that a recording of a rate would leave out."""
+        """Return the fraction of frames that a recording of this rate would leave out."""
         grid = Grid(rate)
         for time in self.times:
             grid.place(time)
         return grid.skipped / len(self.times)
 
-    def count(self, claimed: int, fps: Fraction | None) -> int | None:
-        """Say how many frames there will be; None where that would be a wild guess."""
+    def count(self, fps: Fraction | None) -> int | None:
+        """Return how many frames there will be; None if that would be a wild guess."""
         if self.whole and self.shown:
             return self.shown
-        if "Input #0, mov" in self.text:  # it has a table of its frames
-            return claimed - self.hidden if claimed > self.hidden else None
-        counted = re.search(r"NUMBER_OF_FRAMES\S*\s*: (\d+)", self._video)
-        if counted:
-            return int(counted[1])
-        length = self._length
+        if self.claimed_count is not None:
+            return self.claimed_count
         even = self.steady or not self.gaps
-        return round(length * fps) if even and length and fps else None
+        return round(self.length * fps) if even and self.length and fps else None
 
     def duration(self, count: int | None, fps: Fraction | None) -> float | None:
-        """Say how many seconds the pictures last, as far as the file knows."""
+        """Return how many seconds the pictures last, as far as the file knows."""
         if count and fps and (self.steady or not self.gaps):
             return float(count / fps)
         if self.whole and self.gaps:
             return self.times[-1] - self.times[0] + statistics.median(self.gaps)
-        return self._length
-
-    @property
-    def _streams(self) -> list[str]:
-        return self.text.split("Stream #0:")[1:]
-
-    @property
-    def _video(self) -> str:
-        return next((stream for stream in self._streams if ": Video: " in stream), "")
-
-    @property
-    def _length(self) -> float | None:
-        """Seconds that the file claims: of its pictures, else of everything in it."""
-        file = re.search(r"Duration: ([\d:.]+)(?:, start: ([-\d.]+))?", self.text)
-        found = re.search(r"DURATION\S*\s*: ([\d:.]+)", self._video) or file
-        if found is None:
-            return None
-        hours, minutes, seconds = found[1].split(":")
-        length = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        if "Input #0, matroska" in self.text and file and file[2]:
-            length -= max(
-                0.0, float(file[2])
-            )  # Matroska says when it ends, all others how long it takes
-        return length
+        return self.length
 
 
 def exact_rate(fps: float) -> Fraction:
@@ -154,45 +137,97 @@ def exact_rate(fps: float) -> Fraction:
 def look_into(path: Path) -> Container:
     """Read the description and the first packets of a file.
 
+    Warns if it has several videos, as only one of them is read.
+
     Raises:
         MediaError: it is missing, or holds no video.
     """
-    if not path.is_file():
-        raise MediaError(
-            f"{path}: {'is a folder, not a video' if path.is_dir() else 'no such file'}"
-        )
-    if not path.stat().st_size:
-        raise MediaError(f"{path}: is empty")
-    args: list[str | Path] = ["-copyts", "-i", path, "-map", "0:V:0", "-c", "copy"]
-    done = try_ffmpeg(*args, "-frames:v", str(PACKETS), "-f", "framecrc", "-", level="level+info")
-    if done.code < 0:  # as that of imageio-ffmpeg 0.6 and 0.7 does on MPEG-TS
-        log.warning("%s: ffmpeg crashes on it; its length is not known, its sound is lost", path)
-        return Container("", (), 0, 0, whole=False)
-    text = done.messages.partition("Output #0")[0]
-    if ": Video: " not in text or "matches no streams" in text:
-        raise MediaError(f"{path}: {_why(path, text)}")
-    clock = re.search(r"#tb 0: (\d+)/(\d+)", done.output)
-    tick = int(clock[1]) / int(clock[2]) if clock else 0.0
-    rows = re.findall(r"^0, *-?\d+, *(-?\d+),.*?(?:F=0x(\w+).*)?$", done.output, re.MULTILINE)
-    shown = sorted(int(pts) for pts, flags in rows if not int(flags or "0", 16) & DISCARD)
+    with open_file(path) as container:
+        try:
+            stream = choose_video(container)
+        except MediaError as e:
+            raise MediaError(f"{path}: {e}") from e
+        others = [s.index for s in real_videos(container) if s is not stream]
+        if others:
+            context = stream.codec_context
+            log.warning(
+                "%s has %d videos: stream %d (%dx%d) is read, not %s",
+                *(path.name, len(others) + 1, stream.index, context.width, context.height),
+                ", ".join(map(str, others)),
+            )
+        found = describe(container, stream, RHYTHM_PACKETS)
+    return dataclasses.replace(found, whole=False) if is_cut_off(path) else found
+
+
+def describe(container: InputContainer, stream: VideoStream, packets: int = 0) -> Container:
+    """Describe an open container; the packets that are looked at are consumed.
+
+    Args:
+        container: the file or stream.
+        stream: its video.
+        packets: how many to look at.
+    """
+    read, whole = _first_packets(container, stream, packets)
+    shown = [packet.pts for packet in read if not packet.is_discard]
+    tick = stream.time_base or Fraction(1)
+    times = sorted(float(pts * tick) for pts in shown if pts is not None)
+    hidden = len(read) - len(shown)
     return Container(
-        text,
-        times=() if NO_TIME in shown else tuple(tick * pts for pts in shown),
+        times=() if None in shown else tuple(times),
         shown=len(shown),
-        hidden=len(rows) - len(shown),
-        whole=len(rows) < PACKETS and not re.search(r"\[error\]|Packet corrupt", done.messages),
+        hidden=hidden,
+        whole=whole,
+        claimed_rate=stream.guessed_rate,
+        claimed_count=_claimed_count(container, stream, hidden),
+        length=_length(container, stream),
+        has_audio=len(container.streams.audio) > 0,
     )
 
 
-def _why(path: Path, text: str) -> str:
-    """Say why a file holds no video, from what ffmpeg printed."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    if "moov atom not found" in text and head[4:8] == b"ftyp":
-        return "is cut off: its index (the moov atom) was never written or copied"
-    if ": Audio: " in text:
-        return "has sound, but no pictures"
-    if "Input #0" in text:
-        return "has no frames"
-    reason = re.search(r"Error opening input: (.+)", text)
-    return f"is not a video ({reason[1].lower()})" if reason else "is not a video"
+def _first_packets(
+    container: InputContainer, stream: VideoStream, count: int
+) -> tuple[list[Packet[VideoStream]], bool]:
+    """Read up to ``count`` packets; return them, and whether there are no more, all undamaged."""
+    import av
+
+    read: list[Packet[VideoStream]] = []
+    if not count:
+        return read, False
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                read.append(packet)
+            if len(read) == count:
+                return read, False
+    except av.FFmpegError:
+        return read, False
+    return read, not any(packet.is_corrupt for packet in read)
+
+
+def _claimed_count(container: InputContainer, stream: VideoStream, hidden: int) -> int | None:
+    """Return how many frames a table or a tag of the file counts, without the hidden ones."""
+    if "mov" in container.format.name:
+        return stream.frames - hidden if stream.frames > hidden else None
+    tag = _tag(stream, "NUMBER_OF_FRAMES")
+    return int(tag) if tag and tag.isdigit() else None
+
+
+def _length(container: InputContainer, stream: VideoStream) -> float | None:
+    """Return the seconds that a file claims: of its pictures, else of everything in it."""
+    tag = re.fullmatch(r"(\d+):(\d+):([\d.]+)", _tag(stream, "DURATION") or "")
+    if tag:
+        length = int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+    elif container.duration:
+        length = container.duration / MICROSECONDS
+    else:
+        return None
+    if "matroska" in container.format.name and container.start_time:
+        # Matroska says when it ends, all others how long it takes.
+        length -= max(0.0, container.start_time / MICROSECONDS)
+    return length
+
+
+def _tag(stream: VideoStream, name: str) -> str | None:
+    """Find a tag of the stream, in whatever language it is written (``DURATION-eng``)."""
+    tags = stream.metadata.items()
+    return next((value for key, value in tags if key.partition("-")[0] == name), None)

@@ -1,0 +1,134 @@
+"""Find out whether a file was cut off or damaged, and say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+#: Bytes of a packet in an MPEG transport stream: plain, with a time code, with error correction.
+TS_PACKET_BYTES = (188, 192, 204)
+
+#: Identifiers of Matroska: the header, and the segment that everything else is in.
+EBML_HEADER, EBML_SEGMENT = 0x1A45DFA3, 0x18538067
+
+#: A RIFF size that says nothing, as in a file that was written to a pipe.
+RIFF_UNKNOWN = (0, 0xFFFFFFFF)
+
+
+@dataclass
+class Damage:
+    """What went wrong while a video was decoded.
+
+    Attributes:
+        leading: packets before the first key frame, which cannot be decoded.
+        lost: packets after it that could not be decoded.
+        corrupt: packets and frames that are marked as damaged.
+        missing: packets that the file's index names and that never came.
+        unreadable: why reading ended before the end, or None.
+    """
+
+    leading: int = 0
+    lost: int = 0
+    corrupt: int = 0
+    missing: int = 0
+    unreadable: str | None = None
+
+
+def describe_damage(damage: Damage, read: int, expected: int | None, *, cut_off: bool) -> str:
+    """Say what is lost of a video, in a few words; nothing if it is whole.
+
+    Args:
+        damage: what the decoder met with.
+        read: frames that came out.
+        expected: frames that the file claims to have, or None. Many files can only guess it, so
+            that a smaller number alone proves nothing.
+        cut_off: whether the file's structure ends before its end.
+
+    >>> describe_damage(Damage(lost=1), 49, 50, cut_off=False)
+    '49 of its 50 frames could be read; 1 packet could not be decoded'
+    """
+    if not (cut_off or damage != Damage()):
+        return ""
+    of = f" of its {expected}" if expected is not None and expected > read else ""
+    parts = [f"{read}{of} frames could be read"]
+    if damage.leading:
+        parts.append(f"{_packets(damage.leading)} before its first key frame cannot be decoded")
+    if damage.lost:
+        parts.append(f"{_packets(damage.lost)} could not be decoded")
+    if damage.unreadable:
+        parts.append(f"the rest is unreadable ({damage.unreadable.lower()})")
+    elif cut_off or damage.missing:
+        parts.append("its end is missing")
+    return "; ".join(parts)
+
+
+def _packets(count: int) -> str:
+    return f"{count} packet{'' if count == 1 else 's'}"
+
+
+def is_cut_off(path: Path) -> bool:
+    """Say whether the structure of an AVI, Matroska, WebM or MPEG-TS file ends before its end.
+
+    False for every other kind, and if its size is not written in it.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(TS_PACKET_BYTES[-1] + 1)
+        file.seek(0)
+        if head[:4] == b"RIFF":
+            return _riff_is_cut(file, size)
+        if head[:4] == EBML_HEADER.to_bytes(4, "big"):
+            return _matroska_is_cut(file, size)
+    for packet in TS_PACKET_BYTES:
+        start = packet - 188 if packet == 192 else 0
+        if head[start : start + 1] == b"G" and head[start + packet : start + packet + 1] == b"G":
+            return size % packet != 0
+    return False
+
+
+def _riff_is_cut(file: BinaryIO, size: int) -> bool:
+    """Walk the RIFF chunks: an AVI of more than a gigabyte has several."""
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        head = file.read(8)
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] != b"RIFF" or length in RIFF_UNKNOWN:
+            return False
+        position += 8 + length + length % 2
+    return position - 1 > size  # some writers leave out the last padding byte
+
+
+def _matroska_is_cut(file: BinaryIO, size: int) -> bool:
+    """Walk the elements of the file and, if the segment has no size, those in it."""
+    while file.tell() < size:
+        element, length = _number(file, marked=True), _number(file, marked=False)
+        if element is None:
+            return True
+        if length is None and element == EBML_SEGMENT:
+            continue  # look into it
+        if length is None:
+            return False
+        if file.tell() + length > size:
+            return True
+        file.seek(length, 1)
+    return False
+
+
+def _number(file: BinaryIO, *, marked: bool) -> int | None:
+    """Read a number of variable length; None at the end, or if all its bits say "unknown".
+
+    Args:
+        file: where it stands.
+        marked: keep the bit that marks its length, as in an identifier.
+    """
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + file.read(length - 1), "big")
+    if marked:
+        return value
+    value &= (1 << 7 * length) - 1
+    return None if value == (1 << 7 * length) - 1 else value
