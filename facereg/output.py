@@ -12,6 +12,7 @@ wants the same output is refused at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -35,6 +36,9 @@ SHORT_NAME_BYTES = 32
 
 #: A longer suffix is cut off a temporary name like any other text.
 MAX_SUFFIX_BYTES = 16
+
+#: Bytes at the start of a file that its checksum is of.
+HEAD_BYTES = 1 << 16
 
 #: Left-over temporary files of one output beside which a new run still starts.
 MAX_LEFTOVERS = 99
@@ -233,6 +237,31 @@ def discard(*paths: Path | None) -> None:
                 path.unlink()
 
 
+def create_file(path: Path) -> io.FileIO:
+    """Create an empty file for writing in place of what a killed run left, or somebody planted.
+
+    Raises:
+        SinkError: it cannot be created.
+    """
+    discard(path)
+    try:
+        return open_new(path)
+    except OSError as e:
+        raise SinkError(f"{path}: {e.strerror or e}") from e
+
+
+def append_to(path: Path) -> io.FileIO:
+    """Open a file for appending, never through a link.
+
+    Raises:
+        SinkError: it cannot be opened.
+    """
+    try:
+        return io.FileIO(path, "a", opener=_open_strictly)
+    except OSError as e:
+        raise SinkError(f"{path}: {e.strerror or e}") from e
+
+
 def open_new(path: Path) -> io.FileIO:
     """Create a file for writing, never through a link and never over one that is there.
 
@@ -242,7 +271,7 @@ def open_new(path: Path) -> io.FileIO:
     return io.FileIO(path, "x+", opener=_open_strictly)
 
 
-def temporary_name(name: str, number: int = 1) -> str:
+def temporary_name(name: str, number: int = 1, word: str = "part") -> str:
     """Name a temporary file: hidden, recognizable, and no longer than the final name in bytes.
 
     A name of less than `SHORT_NAME_BYTES` may get one that is longer than itself.
@@ -255,10 +284,10 @@ def temporary_name(name: str, number: int = 1) -> str:
     stem, suffix = path.stem, path.suffix
     if len(os.fsencode(suffix)) > MAX_SUFFIX_BYTES:
         stem, suffix = name, ""
-    made, most = f".{stem}.part{count}{suffix}", max(SHORT_NAME_BYTES, len(os.fsencode(name)))
+    made, most = f".{stem}.{word}{count}{suffix}", max(SHORT_NAME_BYTES, len(os.fsencode(name)))
     if len(os.fsencode(made)) <= most:
         return made
-    tail = f"~{zlib.crc32(os.fsencode(name)):08x}.part{count}{suffix}"
+    tail = f"~{zlib.crc32(os.fsencode(name)):08x}.{word}{count}{suffix}"
     while len(os.fsencode(f".{stem}{tail}")) > most:
         stem = stem[:-1]
     return f".{stem}{tail}"
@@ -430,7 +459,41 @@ def _lock(file: io.FileIO | int, kind: Literal["read", "write"] = "write") -> bo
     return True
 
 
-# --- what a file is -------------------------------------------------------------------------------
+# --- reading what is there -----------------------------------------------------------------------
+
+
+def open_inside(path: Path) -> io.BufferedReader:
+    """Open a file for reading, but no link, pipe or device, which could lead out of its folder.
+
+    Raises:
+        OSError: it cannot be opened, or is of such a kind.
+    """
+    try:
+        file = io.FileIO(path, "r", opener=_open_strictly)
+    except OSError as e:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "a link, which is not followed") from e
+        raise
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a file")
+    return io.BufferedReader(file)
+
+
+def read_inside(path: Path, max_bytes: int = -1) -> bytes:
+    """Read a file that is no link, pipe or device.
+
+    Args:
+        path: the file.
+        max_bytes: the most that is read, if it is not negative.
+
+    Raises:
+        OSError: it cannot be read, is of such a kind, or is larger.
+    """
+    with open_inside(path) as file:
+        if 0 <= max_bytes < os.fstat(file.fileno()).st_size:
+            raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes")
+        return file.read()
 
 
 def stamp(path: Path) -> list[int] | None:
@@ -440,9 +503,30 @@ def stamp(path: Path) -> list[int] | None:
         ``[files, bytes, nanoseconds]``, or None if there is no such file or folder.
     """
     try:
-        files = [path] if path.is_file() else [p for p in path.iterdir() if p.is_file()]
-        found = [file.stat() for file in files]
+        found = [file.stat() for file in _files(path)]
     except OSError:
         return None
     last = max((s.st_mtime_ns for s in found), default=0)
     return [len(found), sum(s.st_size for s in found), last]
+
+
+def checksum_heads(path: Path) -> int | None:
+    """Return a checksum of a file's first bytes, or of the names and first bytes of a folder's.
+
+    It tells files from others of the same names and sizes without reading the whole. None if there
+    is no such file or folder.
+    """
+    total = 0
+    try:
+        for file in sorted(_files(path)):
+            if file != path:
+                total = zlib.crc32(os.fsencode(file.name), total)
+            with file.open("rb") as opened:
+                total = zlib.crc32(opened.read(HEAD_BYTES), total)
+    except OSError:
+        return None
+    return total
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [p for p in path.iterdir() if p.is_file()]

@@ -122,8 +122,7 @@ def _cache(sinks: list[Sink], args: argparse.Namespace) -> ResultCache | None:
         "plugins": [stamp(Path(plugin)) for plugin in args.plugin],
         **options.resume_key(args),
     }
-    dump.cache = ResultCache(dump.path, settings)
-    return dump.cache
+    return dump.make_resumable(settings)
 
 
 def _run_until_signalled(processor: Processor) -> bool:

@@ -1,48 +1,65 @@
-"""The lines and the manifest of a mask dump."""
+"""The lines of ``frames.jsonl``: a frame each, with its faces."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+import re
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, overload
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SourceError
+from ..output import read_inside
 from ..types import Face, FrameResult
+from .manifest import Format, Manifest, MapKind, is_integer, is_size, utc_text
 
 Line = dict[str, Any]
-Format = Literal["png", "npz", "ffv1"]
 
+LINES = "frames.jsonl"
 
-MANIFEST, LINES = "manifest.json", "frames.jsonl"
+#: Names that a line may have for the file of its maps.
+FILE_NAMES: dict[Format, re.Pattern[str]] = {
+    "png": re.compile(r"[0-9]{6,20}\.png"),
+    "npz": re.compile(r"[0-9]{6,20}\.npz"),
+    "ffv1": re.compile(r"masks\.mkv"),
+}
 
-
-#: Version of the folder's format, and the word by which a manifest is known.
-FORMAT_VERSION = 1
+#: Largest coordinate and count in a line.
+MAX_INTEGER = 1 << 53
 
 
 class Lines(Sequence[Line]):
-    """The lines of ``frames.jsonl``, kept as text.
+    """The lines of ``frames.jsonl``, kept as text and parsed when they are asked for.
 
     Args:
-        path: the file.
-        torn: whether a damaged last line is left out, instead of an error.
+        folder: the dump.
+        manifest: its manifest. If the dump is not complete, a last line that is cut off is
+            skipped.
+
+    Raises:
+        SourceError: a line is damaged.
     """
 
-    def __init__(self, path: Path, *, torn: bool) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        path = folder / LINES
         try:
-            text = path.read_bytes()
+            text = read_inside(path)
         except OSError as e:
             raise SourceError(f"{path}: {e.strerror or e}") from e
         self._rows = text.split(b"\n")
-        if self._rows.pop() and not torn:
+        if self._rows.pop() and manifest.complete:
             raise SourceError(f"{path}: its last line is cut off")
         last = -1
         for number, row in enumerate(self._rows, start=1):
-            line = parse_line(row)
-            if line is None or line["index"] <= last:
-                raise SourceError(f"{path}, line {number}: damaged")
-            last = line["index"]
+            try:
+                last = parse_line(row, manifest, last)["index"]
+            except ValueError as e:
+                raise SourceError(f"{path}, line {number}: damaged: {e}") from e
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -58,52 +75,120 @@ class Lines(Sequence[Line]):
         return line
 
 
-def parse_line(row: bytes) -> Line | None:
-    """Parse a line of ``frames.jsonl``; None where it is damaged."""
-    try:
-        line = json.loads(row)
-    except ValueError:
-        return None
-    fields: dict[str, type | tuple[type, ...]]
-    fields = {"index": int, "time": (int, float), "file": str, "faces": list}
-    whole = isinstance(line, dict) and all(isinstance(line.get(k), t) for k, t in fields.items())
-    return line if whole else None
+def parse_line(row: bytes, manifest: Manifest, last: int) -> Line:
+    """Parse and check a line of ``frames.jsonl``.
 
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read and check a dump's ``manifest.json``.
+    Args:
+        row: its text.
+        manifest: of its dump.
+        last: the index of the line before; -1 for none.
 
     Raises:
-        SourceError: there is none, or it is damaged or of a later version.
+        ValueError: it is damaged; the message says what is wrong.
     """
-    path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        problem = f"has no {MANIFEST}" if folder.is_dir() else "does not exist"
-        raise SourceError(f"{folder} is not a mask dump: it {problem}") from None
-    except (OSError, ValueError) as e:
-        raise SourceError(f"{path}: damaged: {e}") from e
-    version = manifest.get("format_version") if isinstance(manifest, dict) else None
-    if not isinstance(version, int) or manifest.get("format") not in get_args(Format):
-        raise SourceError(f"{path}: not a manifest of a mask dump")
-    if version > FORMAT_VERSION:
-        raise SourceError(f"{path}: format {version} is newer than this facereg, which reads 1")
-    return dict(manifest)
-
-
-def describe(result: FrameResult) -> Line:
-    """Make a frame's line of ``frames.jsonl``; its container fills in ``file``."""
-    frame = result.frame
-    line: Line = {"index": frame.index, "time": round(frame.time, 6), "file": ""}
-    if frame.name is not None:
-        line["name"] = frame.name
-    line["faces"] = [_face(face) for face in result.faces]
+        line = json.loads(row)
+    except (ValueError, RecursionError) as e:
+        raise ValueError(f"not JSON: {e}") from e
+    if not isinstance(line, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004  (one error for all damage)
+    checks = {
+        "index": _is_count(line.get("index")) and line["index"] > last,
+        "time": _is_number(line.get("time")),
+        "clock": isinstance(line.get("clock", ""), str),
+        "file": isinstance(line.get("file"), str)
+        and FILE_NAMES[manifest.format].fullmatch(line["file"]) is not None,
+        "name": isinstance(line.get("name", ""), str),
+        "size": "size" not in line or (_is_list(line["size"], 2) and is_size(*line["size"][::-1])),
+        **{key: key not in line or _is_count(line[key]) for key in CHECKSUMS.values()},
+        "faces": isinstance(line.get("faces"), list),
+    }
+    if wrong := [key for key, right in checks.items() if not right]:
+        raise ValueError(f"its {wrong[0]} is {line.get(wrong[0])!r:.60}")
+    height, width = map_size(line, manifest)
+    for face in line["faces"]:
+        if not _is_face(face, height, width):
+            raise ValueError(f"a face is {face!r:.60}")
     return line
 
 
-def _face(face: Face) -> dict[str, Any]:
-    line = {
+def map_size(line: Line, manifest: Manifest) -> tuple[int, int]:
+    """Return height and width of a frame's maps."""
+    if "size" in line:
+        return line["size"][1], line["size"][0]
+    return manifest.size
+
+
+def _is_face(face: object, height: int, width: int) -> bool:
+    if not isinstance(face, dict):
+        return False
+    crop, areas = face.get("crop", [0, 0, 0, 0]), face.get("areas")
+    return (
+        _is_count(face.get("id"))
+        and _is_list(face.get("box"), 4)
+        and _is_number(face.get("score"))
+        and isinstance(areas, dict)
+        and all(map(_is_count, areas.values()))
+        and _is_list(crop, 4)
+        and 0 <= crop[0] <= crop[2] <= width
+        and 0 <= crop[1] <= crop[3] <= height
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return is_integer(value) and 0 <= value <= MAX_INTEGER
+
+
+def _is_number(value: Any) -> bool:
+    if is_integer(value):
+        return bool(abs(value) <= MAX_INTEGER)
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _is_list(value: Any, length: int) -> bool:
+    """Whether it is a list of so many integers of moderate size."""
+    return (
+        isinstance(value, list)
+        and len(value) == length
+        and all(is_integer(x) and abs(x) <= MAX_INTEGER for x in value)
+    )
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+#: The key of each map's checksum: CRC-32 of its values, row by row, 16-bit ones little-endian.
+CHECKSUMS: dict[MapKind, str] = {"labels": "labels_crc32", "instances": "instances_crc32"}
+
+
+def describe(result: FrameResult, maps: Mapping[MapKind, NDArray[Any]], manifest: Manifest) -> Line:
+    """Make a frame's line; its container fills in ``file``.
+
+    Args:
+        result: the frame and its faces.
+        maps: its maps, (H, W).
+        manifest: of the dump.
+    """
+    frame = result.frame
+    line: Line = {"index": frame.index, "time": round(frame.time, 6)}
+    if frame.clock is not None:
+        line["clock"] = utc_text(frame.clock)
+    line["file"] = ""
+    if frame.name is not None:
+        line["name"] = frame.name
+    line["faces"] = [_describe_face(face) for face in result.faces]
+    if (size := maps["labels"].shape) != manifest.size:
+        line["size"] = [size[1], size[0]]
+    return line | {CHECKSUMS[kind]: checksum(values) for kind, values in maps.items()}
+
+
+def checksum(values: NDArray[Any]) -> int:
+    """Return the CRC-32 of a map's values."""
+    stored = values if values.dtype == np.uint8 else values.astype("<u2", copy=False)
+    return zlib.crc32(np.ascontiguousarray(stored).data)
+
+
+def _describe_face(face: Face) -> Line:
+    line: Line = {
         "id": face.id,
         "box": [int(x) for x in face.detection.box],
         "score": round(float(face.detection.score), 4),

@@ -1,11 +1,11 @@
-"""Write label maps as PNG, and tell a whole file from a torn one."""
+"""Label maps as PNG files: paletted class ids, or 16-bit gray face ids."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from functools import cache
-from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +19,15 @@ GRAY, PALETTED = 0, 3
 LEVEL = 6
 
 
-def encode(labels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """Write (H, W) uint8 class ids as a paletted PNG, uint16 face ids as a 16-bit gray one."""
-    height, width = labels.shape
-    if labels.dtype == np.uint8:
+def encode(values: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """Encode (H, W) uint8 class ids as a paletted PNG, uint16 face ids as a 16-bit gray one."""
+    height, width = values.shape
+    if values.dtype == np.uint8:
         bits, kind, palette = 8, PALETTED, _palette()
-        rows = np.ascontiguousarray(labels)
+        rows = np.ascontiguousarray(values)
     else:
         bits, kind, palette = 16, GRAY, b""
-        rows = labels.astype(">u2").view(np.uint8).reshape(height, 2 * width)
+        rows = values.astype(">u2").view(np.uint8).reshape(height, 2 * width)
     raw = np.zeros((height, rows.shape[1] + 1), np.uint8)  # each row starts with its filter, none
     raw[:, 1:] = rows
     packer = zlib.compressobj(LEVEL)
@@ -38,28 +38,31 @@ def encode(labels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     )
 
 
-def decode(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read the pixel values of a paletted or gray PNG, as they are: (H, W) uint8 or uint16.
+def decode(file: IO[bytes], size: tuple[int, int]) -> NDArray[Any]:
+    """Decode the values of a paletted or gray PNG: (H, W) uint8 or uint16.
+
+    Args:
+        file: the PNG.
+        size: height and width that it must have; nothing is decoded otherwise.
 
     Raises:
-        OSError: missing or damaged.
-        ValueError: a PNG of another kind.
+        OSError, SyntaxError: damaged.
+        ValueError: of another kind or size.
     """
-    from PIL import Image
+    from PIL.PngImagePlugin import PngImageFile
 
-    with Image.open(path) as image:
+    # Not Image.open, which reads other kinds of files, too, and warns of large ones.
+    with PngImageFile(file) as image:
+        if image.size != size[::-1]:
+            raise ValueError(f"it is {image.width}x{image.height}, not {size[1]}x{size[0]}")
         if image.mode not in ("P", "L", "I;16", "I"):
-            raise ValueError(f"{path}: a label map is paletted or gray, not {image.mode}")
+            raise ValueError(f"it is {image.mode}, not paletted or gray")
         values = np.array(image)
-    return values.astype(np.uint16) if image.mode.startswith("I") else values.astype(np.uint8)
+    return values.astype(np.uint16 if image.mode.startswith("I") else np.uint8, copy=False)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a file is a PNG to its last byte, by the checksum of each of its parts."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return False
+def is_whole(data: bytes) -> bool:
+    """Whether bytes are a PNG to the last one, by the checksum of each of its parts."""
     if not data.startswith(SIGNATURE):
         return False
     at = len(SIGNATURE)

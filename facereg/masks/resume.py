@@ -23,12 +23,12 @@ from pathlib import Path
 
 from .. import output
 from ..checkpoint import State, Stateful, pack, unpack
-from ..errors import SinkError, SourceError
+from ..errors import SinkError
 from ..output import write_file
 from ..types import Face, Frame, FrameResult, Labels
 from . import faces
 from .lines import Line
-from .readers import DAMAGES, Maps
+from .readers import Maps
 
 log = logging.getLogger(__name__)
 
@@ -127,11 +127,12 @@ class ResultCache:
 
         Args:
             kept: the dump's lines.
-            maps: reads their label maps.
+            maps: reads their label maps; its folder is the one that the dump is written into.
 
         Raises:
             SinkError: the folder cannot be written to.
         """
+        self._folder = maps.folder
         self._earlier = _find(self._folder, self._settings, kept, maps)
         rows: list[bytes] = []
         if self._earlier is None:
@@ -198,7 +199,7 @@ class ResultCache:
         if self._file is not None:
             self._file.close()
         if self._finished:
-            remove(self._folder)
+            remove_cache(self._folder)
 
     def _forget(self) -> None:
         if self._earlier is not None:
@@ -210,7 +211,7 @@ class ResultCache:
         output.discard(self._folder / STATE)
 
 
-def remove(folder: Path) -> None:
+def remove_cache(folder: Path) -> None:
     """Remove what a run left for the next one."""
     output.discard(folder / STATE, folder / FACES)
 
@@ -250,11 +251,7 @@ class _Earlier:
             )
         if not row["faces"]:
             return ()
-        try:
-            labels = self._maps.read(place, self._kept[place], instances=False)
-        except DAMAGES as e:
-            name = self._kept[place]["file"]
-            raise SourceError(f"{self._folder / name}, frame {frame.index}: damaged: {e}") from e
+        labels = self._maps.read(place, self._kept[place], "labels")
         return tuple(faces.rebuild(saved, labels) for saved in row["faces"])
 
     def close(self) -> None:

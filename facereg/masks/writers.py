@@ -1,7 +1,7 @@
-"""The three containers of label maps in a mask dump: PNG files, chunks in NPZ, one FFV1 video.
+"""The three containers of a mask dump: PNG files, chunks in NPZ, FFV1 videos.
 
-A container takes a frame's line and maps, and hands the line back when its maps are on the disk;
-only then may it be written into ``frames.jsonl``.
+A container takes a frame's line and maps, and returns the lines whose maps are in its files; only
+those may be written into ``frames.jsonl``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MediaError, SinkError
-from ..output import discard, open_new, write_file
-from ..types import Labels
+from ..output import create_file, write_file
 from ..video.run import FrameWriter
 from . import png
 from .lines import Line
+from .manifest import Manifest, MapKind
 
-Instances = NDArray[np.uint16]
+#: The maps of a frame, (H, W).
+FrameMaps = Mapping[MapKind, NDArray[Any]]
 
-#: An NPZ chunk ends at so many frames, or so many bytes of label maps.
-CHUNK_FRAMES, CHUNK_BYTES = 64, 16_000_000
+DTYPES: dict[MapKind, np.dtype[Any]] = {"labels": np.dtype(np.uint8), "instances": np.dtype("<u2")}
 
-#: Pictures that ffmpeg may still have in hand when it is killed: up to 24 were seen.
-IN_HAND = 32
+#: Most frames, and most bytes of label maps, in an NPZ chunk.
+MAX_CHUNK_FRAMES, MAX_CHUNK_BYTES = 64, 16_000_000
 
-VIDEO, INSTANCES_VIDEO = "masks.mkv", "instances.mkv"
+#: Most pictures that an ffmpeg that is killed takes with it; 24 were seen.
+MAX_BUFFERED_FRAMES = 32
+
+VIDEOS: dict[MapKind, str] = {"labels": "masks.mkv", "instances": "instances.mkv"}
 
 
 def part_of(video: str) -> str:
@@ -39,26 +43,31 @@ def part_of(video: str) -> str:
     return f".{video}.part"
 
 
-def instances_name(png_name: str) -> str:
-    """Name the file of face ids that belongs to a PNG of class ids."""
-    return png_name.replace(".png", ".instances.png")
+def png_name(line: Line, kind: MapKind) -> str:
+    """Name the PNG of a frame's map."""
+    name: str = line["file"]
+    return name if kind == "labels" else name.replace(".png", ".instances.png")
 
 
-class Writer(ABC):
-    """Takes label maps, in order.
+class Container(ABC):
+    """Takes a dump's maps, in order.
+
+    Args:
+        folder: where its files are written.
+        manifest: of the dump.
 
     Attributes:
-        behind: by how many frames the disk may be behind the lines that were handed back.
+        buffered: how many of the last lines it returned may have maps that a crash would lose.
     """
 
-    behind = 0
+    buffered = 0
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
 
     @abstractmethod
-    def add(self, line: Line, labels: Labels, instances: Instances | None) -> list[Line]:
-        """Take one frame's maps; return the lines whose maps are on the disk now.
+    def add(self, line: Line, maps: FrameMaps) -> list[Line]:
+        """Take one frame's maps; return the lines whose maps are in files now.
 
         Raises:
             SinkError: they cannot be written.
@@ -76,124 +85,105 @@ class Writer(ABC):
         """Release everything after a failure."""
 
 
-class PngWriter(Writer):
-    """A PNG a frame."""
+class PngFiles(Container):
+    """A PNG a map."""
 
-    def add(self, line: Line, labels: Labels, instances: Instances | None) -> list[Line]:
+    def add(self, line: Line, maps: FrameMaps) -> list[Line]:
         line["file"] = f"{line['index']:06d}.png"
-        if instances is not None:
-            write_file(self.folder / instances_name(line["file"]), png.encode(instances))
-        write_file(self.folder / line["file"], png.encode(labels))
+        for kind in reversed(self.manifest.kinds):
+            write_file(self.folder / png_name(line, kind), png.encode(maps[kind]))
         return [line]
 
 
-class NpzWriter(Writer):
+class NpzChunks(Container):
     """Compressed chunks of frames of one size, each named after its first frame."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._lines: list[Line] = []
-        self._labels: list[Labels] = []
-        self._instances: list[Instances] = []
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        super().__init__(folder, manifest)
+        self._waiting: list[tuple[Line, FrameMaps]] = []
 
-    def add(self, line: Line, labels: Labels, instances: Instances | None) -> list[Line]:
-        changed = bool(self._labels) and self._labels[0].shape != labels.shape
+    def add(self, line: Line, maps: FrameMaps) -> list[Line]:
+        size = maps["labels"].shape
+        changed = self._waiting and self._waiting[0][1]["labels"].shape != size
         done = self.close() if changed else []
-        self._lines.append(line)
-        self._labels.append(labels)
-        if instances is not None:
-            self._instances.append(instances)
-        if len(self._lines) >= frames_in_chunk(labels.shape):
+        self._waiting.append((line, maps))
+        if len(self._waiting) >= frames_in_chunk(size):
             done += self.close()
         return done
 
     def close(self) -> list[Line]:
-        if not self._lines:
+        if not self._waiting:
             return []
-        lines, self._lines = self._lines, []
-        name = f"{lines[0]['index']:06d}.npz"
-        arrays: dict[str, Any] = {
-            "index": np.array([line["index"] for line in lines], np.int64),
-            "labels": np.stack(self._labels),
-        }
-        if self._instances:
-            arrays["instances"] = np.stack(self._instances)
-        self._labels, self._instances = [], []
-        data = io.BytesIO()
+        lines, waiting = [line for line, _ in self._waiting], self._waiting
+        self._waiting = []
+        arrays: dict[str, Any] = {"index": np.array([line["index"] for line in lines], np.int64)}
+        for kind in self.manifest.kinds:
+            arrays[kind] = np.stack([maps[kind] for _, maps in waiting])
+        data, name = io.BytesIO(), f"{lines[0]['index']:06d}.npz"
         np.savez_compressed(data, **arrays)
         write_file(self.folder / name, data.getvalue())
         return [{**line, "file": name} for line in lines]
 
 
-class VideoWriter(Writer):
-    """One lossless FFV1 video, a picture a frame, in the order of the lines."""
+class Videos(Container):
+    """One lossless FFV1 video for each kind of map, a picture a frame, in order."""
 
-    def __init__(self, folder: Path, rate: Fraction) -> None:
-        super().__init__(folder)
-        self._rate = rate
-        self.behind = IN_HAND
-        self._pipes: dict[str, FrameWriter] = {}
-        self._size: tuple[int, ...] = ()
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        super().__init__(folder, manifest)
+        self.buffered = MAX_BUFFERED_FRAMES
+        self._pipes: dict[MapKind, FrameWriter] = {}
 
-    def add(self, line: Line, labels: Labels, instances: Instances | None) -> list[Line]:
-        line["file"] = VIDEO
-        self._size = self._size or labels.shape
-        if labels.shape != self._size:
+    def add(self, line: Line, maps: FrameMaps) -> list[Line]:
+        line["file"] = VIDEOS["labels"]
+        (height, width), (h, w) = self.manifest.size, maps["labels"].shape
+        if (h, w) != (height, width):
             raise SinkError(
-                f"{self.folder}: frame {line['index']} is {labels.shape[1]}x{labels.shape[0]}, and "
-                f"those before are {self._size[1]}x{self._size[0]}; format=png takes mixed sizes"
+                f"{self.folder}: frame {line['index']} is {w}x{h}, and the video of masks is "
+                f"{width}x{height}; format=png takes mixed sizes"
             )
-        self._send(VIDEO, labels, "gray")
-        if instances is not None:
-            self._send(INSTANCES_VIDEO, instances.astype("<u2"), "gray16le")
+        for kind in self.manifest.kinds:
+            self._send(kind, maps[kind])
         return [line]
 
     def close(self) -> list[Line]:
-        for name, pipe in self._pipes.items():
+        for kind, pipe in self._pipes.items():
             try:
                 pipe.finish()
             except MediaError as e:
-                raise SinkError(f"{self.folder / name}: {e}") from e
-        for name in self._pipes:
-            os.replace(self.folder / part_of(name), self.folder / name)
-        self.behind = 0
+                raise SinkError(f"{self.folder / VIDEOS[kind]}: {e}") from e
+        for kind in self._pipes:
+            os.replace(self.folder / part_of(VIDEOS[kind]), self.folder / VIDEOS[kind])
+        self.buffered = 0
         return []
 
     def abandon(self) -> None:
         for pipe in self._pipes.values():
             pipe.kill()
 
-    def _send(self, name: str, picture: NDArray[Any], pixels: str) -> None:
-        if name not in self._pipes:
-            path = self.folder / part_of(name)
-            _create(path)  # ffmpeg itself would write through a link
-            args = video_arguments(picture.shape, pixels, self._rate, path)
-            self._pipes[name] = FrameWriter(args, picture.nbytes)
+    def _send(self, kind: MapKind, values: NDArray[Any]) -> None:
+        values = np.ascontiguousarray(values, DTYPES[kind])
         try:
-            self._pipes[name].write(np.ascontiguousarray(picture).data.cast("B"))
+            if kind not in self._pipes:
+                path = self.folder / part_of(VIDEOS[kind])
+                create_file(path).close()  # ffmpeg itself would write through a link
+                args = video_arguments(self.manifest.size, kind, self.manifest.rate, path)
+                self._pipes[kind] = FrameWriter(args, values.nbytes)
+            self._pipes[kind].write(values.data.cast("B"))
         except MediaError as e:
-            raise SinkError(f"{self.folder / name}: {e}") from e
+            raise SinkError(f"{self.folder / VIDEOS[kind]}: {e}") from e
 
 
-def _create(path: Path) -> None:
-    """Create an empty file in place of what a killed run left.
-
-    Raises:
-        SinkError: it cannot be created.
-    """
-    discard(path)
-    try:
-        open_new(path).close()
-    except OSError as e:
-        raise SinkError(f"{path}: {e.strerror or e}") from e
+#: The container of each format.
+CONTAINERS: dict[str, type[Container]] = {"png": PngFiles, "npz": NpzChunks, "ffv1": Videos}
 
 
 def video_arguments(
-    size: tuple[int, ...], pixels: str, rate: Fraction, path: Path
+    size: tuple[int, int], kind: MapKind, rate: Fraction, path: Path
 ) -> list[str | Path]:
-    """Write ffmpeg's arguments for a lossless video: the same bytes for the same pictures."""
+    """Return ffmpeg's arguments for a lossless video: the same bytes for the same pictures."""
     return [
-        "-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{size[1]}x{size[0]}",
+        "-f", "rawvideo", "-pix_fmt", "gray" if kind == "labels" else "gray16le",
+        "-s", f"{size[1]}x{size[0]}",
         "-framerate", f"{rate.numerator}/{rate.denominator}", "-i", "pipe:0",
         "-c:v", "ffv1", "-level", "3", "-g", "1", "-slicecrc", "1",
         *(("-slices", "4") if min(size) > 1 else ()), "-threads", "4", "-bitexact",
@@ -202,5 +192,5 @@ def video_arguments(
 
 
 def frames_in_chunk(size: tuple[int, ...]) -> int:
-    """Say how many frames of a size, (H, W), make a whole NPZ chunk."""
-    return max(1, min(CHUNK_FRAMES, CHUNK_BYTES // (size[0] * size[1])))
+    """Return how many frames of a size, (H, W), make a whole NPZ chunk."""
+    return max(1, min(MAX_CHUNK_FRAMES, MAX_CHUNK_BYTES // (size[0] * size[1])))

@@ -36,8 +36,8 @@ def run(
 ) -> Run:  # fmt: skip
     monkeypatch.setattr(resume, "FRAMES", 1)
     monkeypatch.setattr(resume, "SECONDS", 0.0)
-    monkeypatch.setattr(writers, "IN_HAND", 4)
-    monkeypatch.setattr(writers, "CHUNK_FRAMES", 8)
+    monkeypatch.setattr(writers, "MAX_BUFFERED_FRAMES", 4)
+    monkeypatch.setattr(writers, "MAX_CHUNK_FRAMES", 8)
 
     def call(
         name: str, *args: str, source: Path | str = pan_clip, end: str = "", state: str = ""

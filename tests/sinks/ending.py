@@ -35,7 +35,12 @@ from facereg.regions import IDS
 from tests.sinks.two_people import regions
 
 if os.environ.get("OFTEN"):
-    resume.FRAMES, resume.SECONDS, writers.IN_HAND, writers.CHUNK_FRAMES = 1, 0.0, 4, 8
+    resume.FRAMES, resume.SECONDS, writers.MAX_BUFFERED_FRAMES, writers.MAX_CHUNK_FRAMES = (
+        1,
+        0.0,
+        4,
+        8,
+    )
 
 
 def note(kind: str, frame: Frame) -> None:

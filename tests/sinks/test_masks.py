@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 import facereg
 from facereg import output
 from facereg.components import Run
-from facereg.errors import SinkError, SourceError, UsageError
+from facereg.errors import SinkError, SourceError
 from facereg.regions import CLASSES, COLORS
 from facereg.sinks.masks import MasksSink
 from facereg.types import SourceInfo
@@ -64,7 +65,10 @@ def test_the_folder_is_as_documented(tmp_path: Path):
     lines = [
         json.loads(row) for row in (tmp_path / "masks" / "frames.jsonl").read_text().splitlines()
     ]
-    assert lines[0] == {"index": 0, "time": 0.0, "file": "000000.png", "faces": []}
+    nothing = zlib.crc32(bytes(120 * 160))
+    assert lines[0] == {
+        "index": 0, "time": 0.0, "file": "000000.png", "faces": [], "labels_crc32": nothing,
+    }  # fmt: skip
     assert lines[2]["time"] == 0.08
     second = lines[2]["faces"][1]
     assert list(second) == ["id", "box", "score", "areas", "crop"]
@@ -238,9 +242,10 @@ def feed_on(sink: MasksSink) -> None:
         sink.write(result(i))
 
 
-def test_resuming_and_overwriting_exclude_each_other(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"choose one"):
-        MasksSink(path=tmp_path / "masks", resume=True, overwrite=True)
+def test_a_dump_that_is_resumed_is_not_overwritten(tmp_path: Path):
+    dump(tmp_path / "masks", RESULTS[:9])
+    sink = dump(tmp_path / "masks", resume=True, overwrite=True)
+    assert sink.report["resumed"] == 9
 
 
 def test_a_folder_that_is_no_dump_is_refused(tmp_path: Path):
@@ -273,7 +278,7 @@ def test_a_damaged_map_is_named(tmp_path: Path, kind: str, damage: str):
         ("manifest.json", '{"format_version": 2, "format": "png"}', "format 2 is newer"),
         ("frames.jsonl", "{}\n", "line 1: damaged"),
         ("frames.jsonl", '{"index": 0', "its last line is cut off"),
-        ("frames.jsonl", "", "tells of 70 frames, frames.jsonl of 0"),
+        ("frames.jsonl", "", "counts 70 frames, and frames.jsonl has 0"),
     ],
 )
 def test_damaged_texts_are_named(tmp_path: Path, name: str, text: str, message: str):
@@ -294,7 +299,7 @@ sink = MasksSink(path=Path(sys.argv[1]), format=sys.argv[2], instances=True)
 sink.open(info(), RUN)
 for one in RESULTS[:int(sys.argv[3])]:
     sink.write(one)
-for pipe in getattr(sink._writer, "_pipes", {}).values():
+for pipe in getattr(sink._dump._container, "_pipes", {}).values():
     os.kill(pipe.pid, signal.SIGKILL)
 os.kill(os.getpid(), signal.SIGKILL)
 """
