@@ -11,6 +11,7 @@ import argparse
 import difflib
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -39,6 +40,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "batch": (
         "facereg batch videos/*.mp4 -o out --stats",
         "facereg batch videos -o out --jobs 4",
+        "facereg batch 'interviews/**' @more.txt -o out -m",
     ),
     "plugins": ("facereg plugins", "facereg plugins mtcnn"),
     "info": ("facereg info in.mp4",),
@@ -130,7 +132,11 @@ def _run(add: _Adder) -> None:
 def _batch(add: _Adder) -> None:
     batch = add("batch", "run over many inputs, several at a time")
     batch.add_argument(
-        "source", nargs="+", metavar="INPUT", help="a video file, or a folder of pictures"
+        "source",
+        nargs="+",
+        metavar="INPUT",
+        help="a video file; a folder, for the videos in it, or its pictures; a glob, with ** for "
+        "folders in folders; @FILE for a list of inputs",
     )
     for title, described in OPTION_GROUPS.items():
         group = batch.add_argument_group(title)
@@ -138,11 +144,19 @@ def _batch(add: _Adder) -> None:
             _batch_outputs(group)
         for option in shared(described):
             option.add_to(group)
-    batch.add_argument(
+    group = batch.add_argument_group("processes")
+    group.add_argument(
         "--jobs",
         type=values.positive_int,
         metavar="N",
         help="inputs at a time; they share the cores (default: one a core, at most 8)",
+    )
+    group.add_argument(
+        "--retries",
+        type=values.whole_int,
+        default=0,
+        metavar="N",
+        help="try what fails again, N times (default: %(default)s)",
     )
     batch.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
 
@@ -390,10 +404,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: argparse ended it: help, version, or 2 for wrong usage.
     """
-    prepare_streams()
-    args = _parse(get_parser(), sys.argv[1:] if argv is None else list(argv))
+    args = parse_args(argv)
+    from .commands.failures import describe_failure
     from .commands.terminal import log_on_stderr, sigterm_is_ctrl_c
-    from .errors import FaceregError, UsageError
+    from .errors import clean_text
 
     try:
         with log_on_stderr(quiet=args.quiet, debug=args.debug), sigterm_is_ctrl_c():
@@ -401,17 +415,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = int(module.run(args))
             sys.stdout.flush()
             return code
-    except FaceregError as e:
-        return _fail(args, str(e), 2 if isinstance(e, UsageError) else 1)
     except KeyboardInterrupt:
         return 130
-    except OSError as e:
-        name = e.filename or ("" if stdout_works() else "stdout")
+    except Exception as e:
+        if args.debug:
+            traceback.print_exc()
+        text, code = describe_failure(e)
+        if isinstance(e, OSError) and not e.filename and not stdout_works():
+            text = f"stdout: {e.strerror}"
         if isinstance(e, BrokenPipeError):
             return 1  # stdout's reader has left; a component's own pipe comes as a FaceregError
-        return _fail(args, f"{name}: {e.strerror}" if name else str(e))
-    except Exception as e:
-        return _fail(args, f"{type(e).__name__}: {e} (a fault of facereg's: --debug shows where)")
+        print(f"facereg: error: {clean_text(text)}", file=sys.stderr)
+        return code
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse a command line, that of the process by default.
+
+    Raises:
+        SystemExit: argparse ended it, as `main` says.
+    """
+    prepare_streams()
+    return _parse(get_parser(), sys.argv[1:] if argv is None else list(argv))
 
 
 def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
@@ -431,14 +456,3 @@ def _parse(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespa
     args.parser = parser  # for the completion script, which is written from it
     args.argv = argv  # for the card of a trained model
     return args
-
-
-def _fail(args: argparse.Namespace, message: str, code: int = 1) -> int:
-    from .errors import clean_text
-
-    if args.debug:
-        import traceback
-
-        traceback.print_exc()
-    print(f"facereg: error: {clean_text(' '.join(message.split()))}", file=sys.stderr)
-    return code

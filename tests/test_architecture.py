@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("privacy",),
     ("views", "video"),
     ("pipeline", "sources", "masks"),
-    ("_api", "sinks", "plugins", "testing"),
+    ("_api", "sinks", "plugins", "testing", "batch"),
     ("training", "__init__"),
     ("commands",),
     ("cli",),
@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 #: Most entries that the package's own folder may have; rooms of single features come on top.
-MAX_ENTRIES = 28
+MAX_ENTRIES = 29
 FEATURES = {"privacy"}
 
 #: Imports that run down and are still wrong: a room -> what it must not know.

@@ -2,110 +2,173 @@
 
 Every input is a process of its own, so that a bad one takes nothing else down. A journal in the
 output folder notes what was begun and what was finished, from which source and with which options:
-the same command passes over what is finished, and begins again what is not.
+the same command skips what is finished, and begins again what is not.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import glob
-import json
+import logging
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import output as target
-from .._version import __version__
-from ..errors import UsageError
-from ..output import stamp
+from ..batch.journal import Journal
+from ..batch.plan import Job, make_plan
+from ..batch.pool import Pool
+from ..errors import clean_text
+from ..output import check_parent
 from ..registry.registry import Registry, split_spec
-from ..sources.images import IMAGE_SUFFIXES
 from ..workers import cores
 from . import options
-from .jobs import Job, Journal, Pool
+from .opencv import installed_opencvs, opencv_clash
+from .progress import Progress
+from .python_process import python_command
+from .terminal import print_json, signals_handled_by
 
-#: Name of the journal, in the output folder.
-JOURNAL = ".facereg-batch.jsonl"
+log = logging.getLogger(__name__)
 
-#: Inputs at a time on however many cores, unless told otherwise; each takes some 350 MB.
-MOST_JOBS = 8
+#: Inputs at a time on however many cores, unless --jobs says otherwise; each takes some 350 MB.
+MAX_DEFAULT_JOBS = 8
+
+#: Variables by which the libraries below us are told how many threads to use.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+    "OPENCV_FFMPEG_THREADS",
+)
+
+#: What the process of a job runs.
+CHILD_CODE = """
+from facereg import cli
+from facereg.commands import child
+sys.exit(child.run(cli.parse_args()))
+"""
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
+    if clash := opencv_clash(installed_opencvs()):
+        log.warning(clash)
     folder = Path(args.output)
-    jobs = plan(args, folder)
+    jobs = make_plan(args.source, folder, masks=args.masks, stats=args.stats)
     at_once = _at_once(args.jobs, len(jobs))
     threads = cores() // at_once or 1 if at_once > 1 else 0
     segmenter = _check(args, threads)
-    target.check_parent(folder)
+    check_parent(folder)
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
-    pool = Pool(jobs, at_once, threads, args.debug)
-    with contextlib.closing(Journal(folder / JOURNAL)) as journal:
+    start = time.monotonic()
+    with contextlib.closing(Journal(folder, options.shared_values(args))) as journal:
         for job in jobs:
-            _look_at(job, journal.last(job.name), args)
-        pool.run(
-            lambda job: command(job, segmenter, args),
-            lambda job, state: journal.write(entry(job, state, args)),
-            show=not args.quiet and sys.stderr.isatty(),
-        )
-    totals = _totals(jobs, pool.seconds)
+            journal.decide(job, overwrite=args.overwrite)
+            if job.state == "failed":
+                _log_failure(job)
+        interrupted = _run_jobs(jobs, journal, args, segmenter, at_once, threads)
+    totals = _totals(jobs, time.monotonic() - start)
     if args.json:
-        print(json.dumps(totals))
+        print_json(totals)
     if totals["failed"] or not args.quiet:
         print(_summary(jobs, totals), file=sys.stderr)
-    return 130 if pool.interrupted else int(bool(totals["failed"]))
+    return 130 if interrupted else int(bool(totals["failed"]))
 
 
-def plan(args: argparse.Namespace, folder: Path) -> list[Job]:
-    """Make a job of every input, each file once.
+class _Reporter:
+    """Writes the journal, logs what fails, and shows how far the batch is."""
 
-    Raises:
-        UsageError: two of them would write the same file, or one of them would be written over.
-    """
-    sources = {path.resolve(): path for text in args.source for path in _paths(text)}
-    jobs = [_job(path, folder, args) for path in sources.values()]
-    taken: dict[str, Path] = {}
-    for job in jobs:
+    def __init__(self, jobs: Sequence[Job], journal: Journal, *, show: bool) -> None:
+        self._jobs, self._journal = jobs, journal
+        self._progress = Progress() if show else None
+
+    def started(self, job: Job) -> None:
         for path in job.outputs.values():
-            if path.resolve() in sources:
-                raise UsageError(f"{path} is an input; choose another folder than {folder}")
-            other = taken.setdefault(str(path).casefold(), job.source)
-            if other != job.source:
-                raise UsageError(
-                    f"{other} and {job.source} would both be written to {path}; rename one, or "
-                    "run them into different folders"
-                )
-    return jobs
+            with contextlib.suppress(OSError):  # its process says what is wrong
+                path.parent.mkdir(parents=True, exist_ok=True)
+        self._journal.write(job, "started")
+
+    def ended(self, job: Job) -> None:
+        if job.state in ("done", "failed", "interrupted"):
+            self._journal.write(job, job.state)
+        if job.state == "failed":
+            _log_failure(job)
+
+    def tick(self) -> None:
+        if self._progress is not None:
+            self._progress.update(*self._state())
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.end(*self._state())
+
+    def _state(self) -> tuple[int, int | None, str]:
+        """Return frames done, frames in all at a guess, and what is being worked on."""
+        jobs = [job for job in self._jobs if job.attempts or job.state == "waiting"]
+        ended = len(self._jobs) - sum(job.state in ("waiting", "running") for job in self._jobs)
+        running = ", ".join(job.source.name for job in self._jobs if job.state == "running")
+        doing = f"{ended}/{len(self._jobs)} files  {running}"
+        return sum(job.frames for job in jobs), expected_total(jobs), doing
 
 
-def _paths(text: str) -> list[Path]:
-    """Take a path as it is, and a glob that the shell has left as what it matches."""
-    path = Path(text)
-    return [path] if path.exists() else [Path(p) for p in sorted(glob.glob(text))] or [path]  # noqa: PTH207
+def expected_total(jobs: Sequence[Job]) -> int | None:
+    """Guess how many frames some jobs have; None before the first has said so.
+
+    A job that has not said so has as many for its bytes as the others, if it is a video.
+    """
+    known = [job for job in jobs if job.total is not None and job.stamp]
+    size = sum(job.stamp[1] for job in known if job.stamp)
+    if not size:
+        return None
+    frames = sum(job.total or 0 for job in known)
+    others = sum(job.stamp[1] for job in jobs if job.total is None and job.stamp)
+    return frames + round(frames * others / size)
 
 
-def _job(source: Path, folder: Path, args: argparse.Namespace) -> Job:
-    name = source.resolve().name if source.is_dir() else source.stem
-    pictures = source.is_dir() or source.suffix.lower() in IMAGE_SUFFIXES
-    outputs = {"-o": folder / (name if pictures else f"{name}.mp4")}
-    if args.masks:
-        outputs["-m"] = folder / f"{name}.masks"
-    if args.stats:
-        outputs["--stats"] = folder / f"{name}.csv"
-    return Job(name, source, pictures, outputs, stamp(source))
+def _run_jobs(
+    jobs: Sequence[Job],
+    journal: Journal,
+    args: argparse.Namespace,
+    segmenter: str,
+    at_once: int,
+    threads: int,
+) -> bool:
+    """Run what waits; return whether a signal came."""
+    reporter = _Reporter(jobs, journal, show=not args.quiet)
+    environment = dict(os.environ)
+    if threads:
+        environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    pool = Pool(
+        jobs,
+        lambda job: command(job, segmenter, args),
+        reporter,
+        at_once=at_once,
+        environment=environment,
+        retries=args.retries,
+        debug=args.debug,
+    )
+    signals = 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal signals
+        signals += 1
+        pool.interrupt(signals)
+
+    with signals_handled_by(interrupt), contextlib.closing(reporter):
+        pool.run()
+    return pool.interrupted
 
 
 def _check(args: argparse.Namespace, threads: int) -> str:
-    """Build everything once, so that what is wrong is told once, before anything is begun.
+    """Build everything once, so that what is wrong is said once, before anything is begun.
 
     Returns:
-        The segmenter, told to use so many threads if it can be.
+        The segmenter, with the number of threads that it may use if it has such an option.
     """
     registry = Registry(args.plugin)
     registry.view(args.view)
@@ -118,51 +181,22 @@ def _check(args: argparse.Namespace, threads: int) -> str:
     return spec
 
 
-def _look_at(job: Job, last: dict[str, Any], args: argparse.Namespace) -> None:
-    """Decide whether a job must run, and whether it may.
-
-    Args:
-        job: waiting.
-        last: the journal's last line of it. What stands under the name of a job that was begun and
-            not finished is that job's, and may be replaced.
-        args: the command line.
-    """
-    there = [path for path in job.outputs.values() if path.exists()]
-    if job.stamp is None:
-        job.fail("no such file or folder")
-    elif there and last == entry(job, "done", args):
-        job.state = "skipped"
-    elif there and not args.overwrite and last.get("state") != "started":
-        what = "from another source or with other options" if last else "not by facereg batch"
-        job.fail(f"{there[0]} is there, made {what}; --overwrite replaces it")
-    else:
-        job.replaces = bool(there)
-
-
-def entry(job: Job, state: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Describe a job for the journal. One that was done, and is described so again, is complete."""
-    return {
-        "name": job.name,
-        "state": state,
-        "source": job.source.name,
-        "stamp": job.stamp,
-        "version": __version__,
-        "options": options.shared_values(args),
-        # Without their times, so that a copy of the folder is as good.
-        "outputs": {path.name: (stamp(path) or [])[:2] for path in job.outputs.values()},
-    }
-
-
 def command(job: Job, segmenter: str, args: argparse.Namespace) -> list[str]:
-    """Write the command line of a job."""
+    """Write the command line of a job's process."""
     # Absolute, so that no name is taken for a flag.
-    line = [sys.executable, "-m", "facereg", "run", str(job.source.absolute()), "--quiet", "--json"]
+    line = ["run", str(job.source.absolute()), "--quiet"]
     for flag, path in job.outputs.items():
         line += [flag, f"{path}{os.sep if flag == '-o' and job.pictures else ''}"]
     switches = {"--overwrite": job.replaces, "--debug": args.debug}
     line += [flag for flag, on in switches.items() if on]
     video = {"codec": None, "crf": None} if job.pictures else {}
-    return line + options.shared_arguments(args, segmenter=segmenter, **video)
+    return python_command(
+        CHILD_CODE, *line, *options.shared_arguments(args, segmenter=segmenter, **video)
+    )
+
+
+def _log_failure(job: Job) -> None:
+    log.error("%s: %s", job.source, job.error)
 
 
 def _totals(jobs: Sequence[Job], seconds: float) -> dict[str, Any]:
@@ -178,12 +212,16 @@ def _totals(jobs: Sequence[Job], seconds: float) -> dict[str, Any]:
 def _summary(jobs: Sequence[Job], totals: dict[str, Any]) -> str:
     counts = [f"{totals[s]} {s}" for s in ("done", "skipped", "failed") if totals[s]]
     lines = [f"{', '.join(counts) or 'none done'} of {len(jobs)} in {totals['seconds']:.1f} s"]
-    lines += [f"  failed: {job.source}: {job.error}" for job in jobs if job.state == "failed"]
+    lines += [
+        f"  failed: {clean_text(f'{job.source}: {job.error}')}"
+        for job in jobs
+        if job.state == "failed"
+    ]
     if left := totals["interrupted"] + totals["waiting"]:
         lines.append(f"  {left} left to do: the same command goes on from here")
     return "\n".join(lines)
 
 
 def _at_once(wanted: int | None, inputs: int) -> int:
-    """Say how many inputs to work on at a time."""
-    return min(wanted or min(cores(), MOST_JOBS), inputs)
+    """Return how many inputs to work on at a time."""
+    return max(1, min(wanted or min(cores(), MAX_DEFAULT_JOBS), inputs))

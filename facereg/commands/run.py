@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import signal
+import os
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from .._api import _segmenter
@@ -25,21 +25,45 @@ from ..sinks.masks import MasksSink
 from ..sources.images import IMAGE_SUFFIXES, ImagesSource, folders
 from . import options
 from .opencv import installed_opencvs, opencv_clash
-from .terminal import SIGNALS, ProgressBar
+from .progress import ProgressSink
+from .terminal import print_json, signals_handled_by
 
 log = logging.getLogger(__name__)
+
+#: Seconds that a run may take to end after a second Ctrl-C.
+GRACE_SECONDS = 2.0
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command line: build by name, process, report. Returns the exit code."""
     if clash := opencv_clash(installed_opencvs()):
         log.warning(clash)
+    watchers = [] if args.quiet else [ProgressSink(args.duration, args.start)]
+    totals, interrupted = execute(args, watchers)
+    if args.json:
+        print_json(totals.as_json())
+    elif not args.quiet:
+        print(_summary(totals), file=sys.stderr)
+    return 130 if interrupted else 0
+
+
+def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[Totals, bool]:
+    """Process a source as a command line says.
+
+    Args:
+        args: the command line.
+        watchers: sinks that follow the run, besides those of the command line.
+
+    Returns:
+        The statistics, and whether a signal ended the run.
+
+    Raises:
+        FaceregError: it failed; the error names what was written before.
+    """
     registry = Registry(args.plugin)
     sinks = _sinks(registry, args)
     if not sinks:
         raise UsageError("nothing to write: give -o OUT.mp4, -m MASKDIR, --stats FILE, -w or -i")
-    if not args.quiet and sys.stderr.isatty():
-        sinks.append(ProgressBar())
     detector = registry.build("detector", args.detector)
     segmenter = _segmenter(registry, args.segmenter, args.smooth)
     settings = Settings(
@@ -48,18 +72,14 @@ def run(args: argparse.Namespace) -> int:
         cache=None if detector.tracks else _cache(sinks, args),
     )
     source = registry.open_source(args.source, start=args.start)
-    processor = Processor(source, detector, segmenter, sinks, settings)
+    processor = Processor(source, detector, segmenter, [*sinks, *watchers], settings)
     try:
         interrupted = _run_until_signalled(processor)
     except FaceregError as e:
         if not (written := processor.totals.outputs):
             raise
         raise FaceregError(f"{e}; what came before it is in {', '.join(written)}") from e
-    if args.json:
-        print(json.dumps(processor.totals.as_json()))
-    elif not args.quiet:
-        print(_summary(processor.totals), file=sys.stderr)
-    return 130 if interrupted else 0
+    return processor.totals, interrupted
 
 
 def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
@@ -128,26 +148,31 @@ def _cache(sinks: list[Sink], args: argparse.Namespace) -> ResultCache | None:
 def _run_until_signalled(processor: Processor) -> bool:
     """Run; let the first Ctrl-C, SIGTERM or closed terminal end it as the end of the input would.
 
-    A second one ends it at once.
+    A second one ends it at once, even if a component hangs: what is not finished then stays under
+    its hidden name, as after a kill.
 
     Returns:
         Whether a signal ended it.
     """
-    interrupted = False
+    signals = 0
 
-    def end(number: int, _: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
-        processor.stop()
-        signal.signal(number, signal.default_int_handler)
+    def end(*_: object) -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            processor.stop()
+        elif signals == 2:
+            # The processor waits for its threads; one that hangs would keep it waiting for ever.
+            watchdog = threading.Timer(GRACE_SECONDS, os._exit, (130,))
+            watchdog.daemon = True
+            watchdog.start()
+            raise KeyboardInterrupt
+        else:
+            os._exit(130)
 
-    previous = {s: signal.signal(s, end) for s in SIGNALS}
-    try:
+    with signals_handled_by(end):
         processor.run()
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    return interrupted
+    return signals > 0
 
 
 def _summary(totals: Totals) -> str:

@@ -1,21 +1,19 @@
-"""How a command behaves in a terminal: its log lines, and what ends it."""
+"""How a command behaves in a terminal: its log lines, its JSON, and what ends it."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from ..components import Run, Sink
-from ..errors import clean_text
-from ..types import FrameResult, SourceInfo
+from ..errors import clean_text, hide_secrets
 
 #: What ends a run or a batch. Under nohup, a closed terminal does not.
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -41,20 +39,43 @@ def log_on_stderr(*, quiet: bool, debug: bool) -> Iterator[None]:
     """Show the package's log on stderr, a line a record.
 
     Args:
-        quiet: leave out notices; warnings and errors stay.
+        quiet: only show warnings and errors.
         debug: show everything.
     """
-    log = logging.getLogger("facereg")
-    handlers, level, propagate = log.handlers, log.level, log.propagate
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    with log_with(handler, level):
+        yield
+
+
+@contextmanager
+def log_with(handler: logging.Handler, level: int) -> Iterator[None]:
+    """Send the package's log to one handler alone, from a level on."""
+    log = logging.getLogger("facereg")
+    before = log.handlers, log.level, log.propagate
     log.handlers, log.propagate = [handler], False
-    log.setLevel(logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO)
+    log.setLevel(level)
     try:
         yield
     finally:
-        log.handlers, log.propagate = handlers, propagate
-        log.setLevel(level)  # this also clears the cache of what is enabled
+        log.handlers, log.propagate = before[0], before[2]
+        log.setLevel(before[1])  # this also clears the cache of what is enabled
+
+
+def print_json(value: object, indent: int | None = None) -> None:
+    """Print plain values as JSON on stdout, without the secrets in their texts."""
+    print(json.dumps(_without_secrets(value), indent=indent))
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return hide_secrets(value)
+    if isinstance(value, Mapping):
+        return {hide_secrets(str(key)): _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(item) for item in value]
+    return value
 
 
 @contextmanager
@@ -72,51 +93,6 @@ def sigterm_is_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class ProgressBar(Sink):
-    """A line on the terminal: frames, rate, time left."""
-
-    name = "progress"
-    width = 30
-
-    def open(self, info: SourceInfo, run: Run) -> None:
-        self._expected = info.frame_count
-        self._start = self._shown = time.monotonic()
-        self._done = 0
-
-    def write(self, result: FrameResult) -> None:
-        self._done += 1
-        self.tick()
-
-    def tick(self) -> None:
-        now = time.monotonic()
-        if now - self._shown > 0.2:
-            self._shown = now
-            self._show(now)
-
-    def close(self) -> None:
-        self._show(time.monotonic())
-        sys.stderr.write("\n")
-
-    def _show(self, now: float) -> None:
-        rate = self._done / max(now - self._start, 1e-6)
-        text = f"{self._done} frames  {rate:.1f}/s"
-        if self._expected:
-            share = min(1.0, self._done / self._expected)
-            filled = round(share * self.width)
-            left = max(0, self._expected - self._done) / max(rate, 1e-6)
-            bar = "█" * filled + "░" * (self.width - filled)
-            text = f"{bar} {self._done}/{self._expected}  {rate:.1f}/s  {left:.0f} s left"
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
-
-
-def rewrite_line(text: str, end: str = "") -> None:
-    """Write over the line that the terminal's cursor is in."""
-    with contextlib.suppress(OSError):  # the terminal may be gone; the files are not
-        sys.stderr.write(f"\r\x1b[K{text}{end}")
-        sys.stderr.flush()
 
 
 @contextlib.contextmanager

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import facereg
+from facereg.batch.journal import Journal
+from facereg.batch.plan import Job
 from facereg.cli import get_parser
 from facereg.commands import batch, options, run
-from facereg.commands.jobs import Job
 from facereg.commands.options import RUN_OPTIONS, Option
 from facereg.pipeline.settings import Settings
 
@@ -55,7 +57,7 @@ def test_run_has_every_option() -> None:
 
 
 def test_batch_has_every_option_that_makes_sense_there() -> None:
-    expected = {o.name for o in RUN_OPTIONS if o.batch != "no"} | OWN | {"jobs"}
+    expected = {o.name for o in RUN_OPTIONS if o.batch != "no"} | OWN | {"jobs", "retries"}
 
     assert names(parser_of("batch")) == expected
 
@@ -91,7 +93,15 @@ def test_batch_hands_an_option_on_and_notes_it(option: Option, tmp_path: Path) -
     for other in options.shared():
         assert getattr(child, other.name) == getattr(args, other.name)
     assert getattr(child, option.name) != getattr(plain, option.name)
-    assert batch.entry(job, "done", args) != batch.entry(job, "done", plain)
+
+    (tmp_path / "in.mp4").touch()
+    with closing(Journal(tmp_path, options.shared_values(plain))) as journal:
+        journal.write(job, "done")
+    for options_of, state in ((plain, "skipped"), (args, "failed")):
+        again = Job("in", tmp_path / "in.mp4", False, job.outputs, None)
+        with closing(Journal(tmp_path, options.shared_values(options_of))) as journal:
+            journal.decide(again, overwrite=False)
+        assert again.state == state
 
 
 @pytest.mark.parametrize("option", RUN_OPTIONS, ids=lambda o: o.name)

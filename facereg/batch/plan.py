@@ -1,0 +1,212 @@
+"""The plan of a batch: a job for each recording that the user named."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ..errors import UsageError, hide_secrets
+from ..output import stamp
+from ..sources.file import VIDEO_SUFFIXES
+from ..sources.images import IMAGE_SUFFIXES
+
+log = logging.getLogger(__name__)
+
+State = Literal["waiting", "running", "done", "skipped", "failed", "interrupted"]
+
+#: An input that begins with it is a list of inputs, one a line.
+LIST_SIGN = "@"
+
+#: Names of skipped files that are listed; more are counted.
+LISTED_NAMES = 3
+
+
+@dataclass(eq=False)
+class Job:
+    """One recording: a video file, or a folder of pictures.
+
+    Attributes:
+        name: what its outputs are called; folders in it are folders of the output folder.
+        source: the file or folder.
+        pictures: whether it is pictures, which become a folder of pictures.
+        outputs: the flags of ``run``, and what each writes.
+        stamp: of the source, before it is read; None if there is no such file.
+        state: how far it is.
+        error: why it failed.
+        frames: frames done so far.
+        total: frames that it has, if its process has said so.
+        totals: the statistics of its run.
+        replaces: whether it may replace existing outputs.
+        attempts: how often it was begun.
+    """
+
+    name: str
+    source: Path
+    pictures: bool
+    outputs: Mapping[str, Path]
+    stamp: list[int] | None
+    state: State = "waiting"
+    error: str | None = None
+    frames: int = 0
+    total: int | None = None
+    totals: dict[str, Any] | None = None
+    replaces: bool = False
+    attempts: int = 0
+
+    def fail(self, reason: str) -> None:
+        """Mark it as failed."""
+        self.state, self.error = "failed", reason
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it as plain values."""
+        finished = self.state in ("done", "skipped", "interrupted")
+        return {
+            "source": str(self.source),
+            "state": self.state,
+            "outputs": [str(p) for p in self.outputs.values() if p.exists()] if finished else [],
+            "error": self.error,
+            "totals": self.totals,
+        }
+
+
+class Recording(NamedTuple):
+    """A recording, and its name in the output folder."""
+
+    path: Path
+    name: str
+    problem: str | None = None
+
+
+def make_plan(
+    inputs: Iterable[str], folder: Path, *, masks: bool = False, stats: bool = False
+) -> list[Job]:
+    """Make a job for every recording, each file once.
+
+    Args:
+        inputs: files, folders, globs, and ``@FILE`` for a list of inputs.
+        folder: the output folder.
+        masks: whether masks are written.
+        stats: whether statistics are written.
+
+    Raises:
+        UsageError: two of them would write the same file, one would be replaced, or a list cannot
+            be read.
+    """
+    found: dict[str, Recording] = {}
+    for recording in find_recordings(inputs):
+        found.setdefault(os.path.realpath(recording.path), recording)
+    jobs = [_job(recording, folder, masks, stats) for recording in found.values()]
+    taken: dict[str, Path] = {}
+    for job in jobs:
+        for path in job.outputs.values():
+            if os.path.realpath(path) in found:
+                raise UsageError(f"{path} is an input; choose another folder than {folder}")
+            other = taken.setdefault(str(path).casefold(), job.source)
+            if other != job.source:
+                raise UsageError(
+                    f"{other} and {job.source} would both be written to {path}; rename one, or "
+                    "run them into different folders"
+                )
+    return jobs
+
+
+def find_recordings(inputs: Iterable[str]) -> Iterator[Recording]:
+    """Yield the recordings that inputs mean; what is none is among them, with its problem.
+
+    Raises:
+        UsageError: a list cannot be read.
+    """
+    for text in inputs:
+        path = Path(text)
+        if "://" in text:
+            yield Recording(Path(hide_secrets(text)), "", "is no file; facereg run takes a stream")
+        elif path.exists():
+            yield from _in_folder(path, "") if path.is_dir() else [Recording(path, path.stem)]
+        elif text.startswith(LIST_SIGN):
+            yield from find_recordings(_read_list(Path(text.removeprefix(LIST_SIGN))))
+        elif glob.has_magic(text):
+            yield from _matches(text)
+        else:
+            yield Recording(path, path.stem, "no such file or folder")
+
+
+def _read_list(path: Path) -> list[str]:
+    """Read the inputs in a file, one a line; what begins with # is a remark."""
+    try:
+        lines = os.fsdecode(path.read_bytes()).splitlines()
+    except OSError as e:
+        raise UsageError(f"{LIST_SIGN}{path}: {e.strerror or e}") from e
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _matches(pattern: str) -> Iterator[Recording]:
+    """Yield what a glob matches, named from its first folder that is no pattern."""
+    parts = Path(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:fixed])
+    matched = [Path(p) for p in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+    folders = {path for path in matched if path.is_dir()}
+    if not matched:
+        yield Recording(Path(pattern), "", "nothing matches")
+    for path in matched:
+        name = path.relative_to(root)
+        if path in folders:
+            yield from _in_folder(path, name.as_posix(), quiet="**" in pattern)
+        elif path.parent not in folders:  # otherwise it came with its folder
+            yield Recording(path, name.with_suffix("").as_posix())
+
+
+def _in_folder(folder: Path, prefix: str, *, quiet: bool = False) -> Iterator[Recording]:
+    """Yield the videos in a folder, and the folder itself if there are pictures in it.
+
+    Args:
+        folder: its sub-folders are not searched.
+        prefix: what the names of its videos begin with.
+        quiet: whether nothing is said of what is neither, nor of sub-folders.
+    """
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in visible if path.is_file()]
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+    for path in videos:
+        yield Recording(path, (Path(prefix) / path.stem).as_posix())
+    if pictures:
+        name = prefix if prefix not in ("", ".") else folder.resolve().name
+        yield Recording(folder, name)
+    if quiet:
+        return
+    if not videos and not pictures:
+        yield Recording(folder, folder.resolve().name, "no video or picture in it")
+    strangers = [path.name for path in files if path not in {*pictures, *videos}]
+    if strangers and videos:  # of a folder of pictures, its source says it
+        log.warning("%s: skipped, as no video or picture: %s", folder, _listed(strangers))
+    if videos and (folders := [path.name for path in visible if path.is_dir()]):
+        log.warning(
+            "%s: its folders are skipped: %s; '%s' takes them, too",
+            folder, _listed(folders), folder / "**",
+        )  # fmt: skip
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""
+    return ", ".join(names[:LISTED_NAMES]) + more
+
+
+def _job(recording: Recording, folder: Path, masks: bool, stats: bool) -> Job:
+    path, name, problem = recording
+    pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+    if problem is not None:
+        job = Job(name, path, pictures, {}, None)
+        job.fail(problem)
+        return job
+    outputs = {"-o": folder / (name if pictures else f"{name}.mp4")}
+    if masks:
+        outputs["-m"] = folder / f"{name}.masks"
+    if stats:
+        outputs["--stats"] = folder / f"{name}.csv"
+    return Job(name, path, pictures, outputs, stamp(path))

@@ -1,0 +1,261 @@
+"""The processes of a batch: one a job, a few at a time.
+
+Each speaks JSON objects, a line each, on its stdout:
+
+| event | with it |
+|---|---|
+| ``opened`` | ``total``: how many frames the job has, or null |
+| ``progress`` | ``frames``: how many are done |
+| ``warning`` | ``text`` |
+| ``finishing`` | all frames are done, the files are being completed |
+| ``result`` | ``totals``: the statistics of the run |
+| ``error`` | ``text``: why it failed |
+
+What a process writes on stderr is kept, and only shown if it dies without an ``error``, or on
+request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Protocol
+
+from ..errors import clean_text
+from .plan import Job
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at the processes.
+POLL_SECONDS = 0.1
+
+#: A process that says nothing for so long hangs, and is killed.
+MAX_SILENT_SECONDS = 900.0
+
+#: Seconds that the last words of a process may take after its end.
+LAST_WORDS_SECONDS = 2.0
+
+#: Bytes of a dead process's stderr that are read.
+STDERR_BYTES = 65536
+
+
+class Observer(Protocol):
+    """What a pool reports to."""
+
+    def started(self, job: Job) -> None:
+        """Report that a job was begun."""
+
+    def ended(self, job: Job) -> None:
+        """Report that a job ended; its state says how."""
+
+    def tick(self) -> None:
+        """Be called about ten times a second."""
+
+
+@dataclass(eq=False)
+class Child:
+    """The process of a job.
+
+    Attributes:
+        job: what it does.
+        process: the process; a thread reads its stdout.
+        stderr: a file that it writes into, so that it never waits for us to read.
+        heard: when it said something last, on the monotonic clock.
+        listener: the thread.
+    """
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    stderr: IO[bytes]
+    heard: float = field(default_factory=time.monotonic)
+    listener: threading.Thread | None = None
+
+    def interrupt(self) -> None:
+        """Ask it to finish its files and end; asked again, it ends at once."""
+        if sys.platform != "win32":  # where the console tells every process by itself
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it at once, with every process that it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if sys.platform == "win32":
+                self.process.kill()
+            else:
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def last_words(self) -> str:
+        """Read the end of its stderr."""
+        self.stderr.seek(0, os.SEEK_END)
+        self.stderr.seek(max(0, self.stderr.tell() - STDERR_BYTES))
+        return self.stderr.read().decode(errors="replace")
+
+
+class Pool:
+    """Runs jobs as processes.
+
+    Args:
+        jobs: all of them, in order; those that wait are run.
+        command: makes a job's command line.
+        observer: is told what happens.
+        at_once: how many may run at a time.
+        environment: of the processes.
+        retries: how often a job that failed is begun again.
+        debug: whether to show what processes write on stderr.
+        max_silent_seconds: after which a process that says nothing is killed.
+
+    Attributes:
+        interrupted: whether `interrupt` was called.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        command: Callable[[Job], list[str]],
+        observer: Observer,
+        *,
+        at_once: int,
+        environment: Mapping[str, str] | None = None,
+        retries: int = 0,
+        debug: bool = False,
+        max_silent_seconds: float = MAX_SILENT_SECONDS,
+    ) -> None:
+        self.interrupted = False
+        self._jobs, self._command, self._observer = jobs, command, observer
+        self._at_once, self._retries, self._debug = at_once, retries, debug
+        self._environment = environment
+        self._max_silent_seconds = max_silent_seconds
+        self._running: list[Child] = []
+        self._records: queue.SimpleQueue[tuple[Child, bytes]] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Run what is waiting. After `interrupt`, nothing more is begun and the rest finishes."""
+        try:
+            while self._start_waiting() or self._running:
+                self._take_records(POLL_SECONDS)
+                for child in list(self._running):
+                    if child.process.poll() is not None:
+                        self._end(child)
+                    elif time.monotonic() - child.heard > self._max_silent_seconds:
+                        child.job.error = (
+                            f"killed: it hung, with no frame for {self._max_silent_seconds:.0f} s"
+                        )
+                        child.kill()
+                self._observer.tick()
+        finally:
+            for child in self._running:  # something went wrong on our side
+                child.interrupt()
+                child.process.wait()
+
+    def interrupt(self, times: int = 1) -> None:
+        """Finish what is begun, and begin no more.
+
+        Args:
+            times: how often the user has asked; from the third time on, processes are killed.
+        """
+        self.interrupted = True
+        for child in list(self._running):
+            if times < 3:
+                child.interrupt()
+            else:
+                child.kill()
+
+    def _start_waiting(self) -> bool:
+        """Start as many jobs as may run; report whether there were any."""
+        room = 0 if self.interrupted else self._at_once - len(self._running)
+        waiting = [job for job in self._jobs if job.state == "waiting"][:room]
+        for job in waiting:
+            job.state, job.attempts, job.frames, job.error = "running", job.attempts + 1, 0, None
+            self._observer.started(job)
+            self._start(job)
+        return bool(waiting)
+
+    def _start(self, job: Job) -> None:
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the process has ended)
+        # In a session of its own, Ctrl-C in a terminal does not reach it but through us, once.
+        process = subprocess.Popen(
+            self._command(job), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+            env=self._environment, start_new_session=True,
+        )  # fmt: skip
+        child = Child(job, process, stderr)
+        child.listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
+        child.listener.start()
+        self._running.append(child)
+        if self.interrupted:
+            child.interrupt()
+
+    def _listen(self, child: Child) -> None:
+        assert child.process.stdout is not None
+        with child.process.stdout as lines:
+            for line in lines:
+                self._records.put((child, line))
+
+    def _take_records(self, seconds: float) -> None:
+        """Take what processes said; wait for it if nothing was said yet."""
+        with contextlib.suppress(queue.Empty):
+            child, line = (
+                self._records.get(timeout=seconds) if seconds else self._records.get(False)
+            )
+            while True:
+                with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+                    self._take(child, json.loads(line))
+                child, line = self._records.get(block=False)
+
+    def _take(self, child: Child, record: dict[str, Any]) -> None:
+        job, child.heard = child.job, time.monotonic()
+        match record["event"]:
+            case "opened":
+                job.total = record["total"]
+            case "progress":
+                job.frames = record["frames"]
+            case "warning":
+                log.warning("%s: %s", job.source, record["text"])
+            case "result":
+                job.totals = record["totals"]
+                job.frames = job.total = record["totals"]["frames"]
+            case "error":
+                job.error = record["text"]
+
+    def _end(self, child: Child) -> None:
+        """Note how a job ended."""
+        assert child.listener is not None
+        child.listener.join(LAST_WORDS_SECONDS)  # a process that it started may hold the pipe
+        self._take_records(0)
+        self._running.remove(child)
+        job, code = child.job, child.process.returncode
+        with child.stderr:
+            words = child.last_words()
+        if self._debug:
+            sys.stderr.write(words)
+        if code == 0:
+            job.state = "done"
+        elif self.interrupted and (code == 130 or code < 0):
+            job.state = "interrupted"
+        elif job.attempts <= self._retries and not self.interrupted:
+            job.state = "waiting"
+            log.warning("%s: %s; trying again", job.source, job.error or _describe(code, words))
+        else:
+            job.fail(job.error or _describe(code, words))
+        if job.state != "waiting":
+            self._observer.ended(job)
+
+
+def _describe(code: int, words: str) -> str:
+    """Describe the end of a process that said nothing of an error."""
+    how = f"ended with exit code {code}"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            how = f"ended by {signal.Signals(-code).name}"
+    lines = [line for line in words.splitlines() if line.strip()]
+    return clean_text(f"{how}: {lines[-1].strip()}") if lines else how

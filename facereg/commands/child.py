@@ -1,0 +1,101 @@
+"""A run as a process of ``facereg batch``: it speaks JSON lines, as `facereg.batch.pool` says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from typing import Any
+
+from ..components import Run, Sink
+from ..errors import clean_text
+from ..types import FrameResult, SourceInfo
+from .failures import describe_failure
+from .progress import expected_frames
+from .run import execute
+from .terminal import log_with, sigterm_is_ctrl_c
+
+#: Seconds between two records of how far it is.
+PROGRESS_SECONDS = 0.5
+
+
+class Channel:
+    """Sends records to the batch.
+
+    What was stdout is the channel; what others print goes to stderr.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor = os.dup(1)
+        os.dup2(2, 1)
+
+    def send(self, event: str, **values: Any) -> None:
+        """Send a record. If the batch is gone, end this process, as nobody wants its results."""
+        line = json.dumps({"event": event, **values}) + "\n"
+        data = memoryview(line.encode())
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            os._exit(1)
+
+
+class ReportingSink(Sink):
+    """Reports how far the run is."""
+
+    name = "progress"
+
+    def __init__(self, channel: Channel, args: argparse.Namespace) -> None:
+        self._channel, self._args = channel, args
+        self._frames, self._sent = 0, 0.0
+
+    def open(self, info: SourceInfo, run: Run) -> None:
+        total = expected_frames(info, self._args.duration, self._args.start)
+        self._channel.send("opened", total=total)
+
+    def write(self, result: FrameResult) -> None:
+        self._frames += 1
+        now = time.monotonic()
+        if now - self._sent >= PROGRESS_SECONDS:
+            self._sent = now
+            self._channel.send("progress", frames=self._frames)
+
+    def close(self) -> None:
+        self._channel.send("finishing")
+
+
+class _RecordHandler(logging.Handler):
+    """Sends warnings; everything is written to stderr, too."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = clean_text(record.getMessage())
+        print(f"{record.levelname.lower()}: {text}", file=sys.stderr)
+        if record.levelno >= logging.WARNING:
+            self._channel.send("warning", text=text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command line of a job. Returns the exit code."""
+    channel = Channel()
+    handler = _RecordHandler(channel)
+    try:
+        level = logging.DEBUG if args.debug else logging.WARNING
+        with log_with(handler, level), sigterm_is_ctrl_c():
+            totals, interrupted = execute(args, [ReportingSink(channel, args)])
+        channel.send("result", totals=totals.as_json())
+    except KeyboardInterrupt:
+        return 130
+    except Exception as e:
+        traceback.print_exc()
+        text, code = describe_failure(e)
+        channel.send("error", text=text)
+        return code
+    return 130 if interrupted else 0

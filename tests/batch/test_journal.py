@@ -1,0 +1,105 @@
+"""The journal knows what is finished, whatever became of the batch that wrote it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from facereg.batch.journal import JOURNAL, Event, Journal
+from facereg.batch.plan import Job
+from facereg.errors import SinkError
+
+
+def job(folder: Path, name: str = "a") -> Job:
+    return Job(name, folder / f"{name}.mkv", False, {"-o": folder / f"{name}.mp4"}, [1, 5, 7])
+
+
+def note(folder: Path, event: Event, written: bytes | None = b"film", **options: object) -> None:
+    """Write one line, as a batch does that ends there."""
+    if written is not None:
+        (folder / "a.mp4").write_bytes(written)
+    with closing(Journal(folder, options)) as journal:
+        journal.write(job(folder), event)
+
+
+def decision(folder: Path, *, overwrite: bool = False, **options: object) -> Job:
+    again = job(folder)
+    with closing(Journal(folder, options)) as journal:
+        journal.decide(again, overwrite=overwrite)
+    return again
+
+
+def test_what_is_done_is_skipped(tmp_path: Path) -> None:
+    note(tmp_path, "done", start=1.5)
+
+    assert decision(tmp_path, start=1.5).state == "skipped"
+    assert decision(tmp_path, start=1.5, overwrite=True).state == "skipped"
+
+
+@pytest.mark.parametrize("event", ["started", "failed", "interrupted"])
+def test_what_a_job_left_that_was_not_done_is_replaced(tmp_path: Path, event: Event) -> None:
+    note(tmp_path, event)
+
+    again = decision(tmp_path)
+    assert (again.state, again.replaces) == ("waiting", True)
+
+
+def test_what_is_missing_is_done_again(tmp_path: Path) -> None:
+    note(tmp_path, "done")
+    (tmp_path / "a.mp4").unlink()
+
+    again = decision(tmp_path)
+    assert (again.state, again.replaces) == ("waiting", False)
+
+
+def test_what_was_made_otherwise_is_not_replaced_unasked(tmp_path: Path) -> None:
+    note(tmp_path, "done", start=1.5)
+
+    refused = decision(tmp_path, start=2.5)
+    assert refused.state == "failed"
+    assert "with other options; --overwrite replaces it" in str(refused.error)
+    assert decision(tmp_path, start=2.5, overwrite=True).replaces
+
+
+def test_somebody_elses_file_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"precious")
+
+    assert "not by facereg batch" in str(decision(tmp_path).error)
+
+
+def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
+    note(tmp_path, "done")
+    with (tmp_path / JOURNAL).open("ab") as file:
+        file.write(b'[]\n{"name": "b", "sta\xff')
+
+    assert decision(tmp_path).state == "skipped"
+    note(tmp_path, "failed")
+    assert decision(tmp_path).state == "waiting"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_not_utf_8_is_noted(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / f"{name}.mp4").write_bytes(b"film")
+    with closing(Journal(tmp_path, {})) as journal:
+        journal.write(job(tmp_path, name), "done")
+
+    again = job(tmp_path, name)
+    with closing(Journal(tmp_path, {})) as journal:
+        journal.decide(again, overwrite=False)
+    assert again.state == "skipped"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_a_second_batch_is_told(tmp_path: Path) -> None:
+    with (
+        closing(Journal(tmp_path, {})),
+        pytest.raises(SinkError, match="another facereg batch is writing into it"),
+    ):
+        Journal(tmp_path, {})
+
+    Journal(tmp_path, {}).close()
