@@ -11,6 +11,8 @@ import venv
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "facereg-yolo-style"
 
 
@@ -48,6 +50,7 @@ class Environment:
         return done.stdout
 
 
+@pytest.mark.slow
 def test_it_is_installed_listed_used_and_uninstalled(tmp_path: Path, face_clip: Path) -> None:
     environment = Environment(tmp_path / "environment")
     copy = shutil.copytree(EXAMPLE, tmp_path / "copy")  # a build writes into its source

@@ -6,11 +6,11 @@ import facereg
 
 from .detector import YoloStyleDetector
 
-#: The plugin API of facereg that this was written for.
+#: The version of facereg's plugin interface that this was written for.
 api_version = 1
 
 
 @facereg.hookimpl
 def register_detectors() -> list[type[facereg.Detector]]:
-    """Tell facereg what is here."""
+    """Name the detector to facereg."""
     return [YoloStyleDetector]

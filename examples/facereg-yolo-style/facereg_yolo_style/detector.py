@@ -1,4 +1,4 @@
-"""The detector: options, network, and the way from frame pixels to the network's and back."""
+"""The detector: its options, its network, and the conversion of pixels and boxes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .grid import Floats, decode, merge
 
 
 class Network:
-    """One look at a picture of any size: the first stage of MTCNN.
+    """A network for pictures of any size: the first stage of MTCNN.
 
     Attributes:
         stride: pixels from one cell's window to the next.
@@ -30,7 +30,7 @@ class Network:
         self._net = cv2.dnn.readNetFromONNX(str(Path(spec.origin).with_name("pnet.onnx")))
 
     def __call__(self, image: np.ndarray) -> tuple[Floats, Floats]:
-        """Look at (h, w, 3) uint8 BGR: scores (rows, columns), offsets (rows, columns, 4)."""
+        """Compute scores (rows, columns) and offsets (rows, columns, 4) of (h, w, 3) uint8 BGR."""
         # This network wants RGB, about -1 to 1, with columns before rows.
         pixels = (image[None, :, :, ::-1].transpose(0, 2, 1, 3).astype(np.float32) - 127.5) / 128
         self._net.setInput(np.ascontiguousarray(pixels))
@@ -42,9 +42,9 @@ class YoloStyleDetector(facereg.Detector):
     """Finds frontal faces with a single network and a grid of boxes.
 
     Options:
-        min_face: side in pixels of the smallest face to be found, in the frame.
-        score: how sure the network must be, 0 to 1.
-        overlap: intersection over union from which two boxes are one face, 0 to 1.
+        min_face: side in pixels of the smallest face to find in the frame.
+        score: minimum score of a face, 0 to 1.
+        overlap: intersection over union above which two boxes are one face, 0 to 1.
     """
 
     name = "yolo-style"
@@ -59,11 +59,11 @@ class YoloStyleDetector(facereg.Detector):
         self._network = Network()
 
     def detect(self, frame: facereg.Frame) -> Sequence[facereg.Detection]:
-        """Look once at each of a few sizes, so that near and far faces fill a window."""
+        """Run the network at several sizes, so that near and far faces fill a window."""
         found = [np.zeros((0, 5), np.float32)]
         scale = self._network.window / self._min_face
         while min(frame.width, frame.height) * scale >= self._network.window:
-            found.append(self._look(frame.image, scale))
+            found.append(self._search(frame.image, scale))
             scale *= 0.7
         boxes = merge(np.concatenate(found), self._overlap)
         return [
@@ -71,8 +71,8 @@ class YoloStyleDetector(facereg.Detector):
             for *box, score in boxes.tolist()
         ]
 
-    def _look(self, image: np.ndarray, scale: float) -> Floats:
-        """Look at the picture at one size: (n, 5) boxes in the frame's pixels, and scores."""
+    def _search(self, image: np.ndarray, scale: float) -> Floats:
+        """Run the network at one size: (n, 5) boxes in the frame's pixels, and scores."""
         size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         scores, offsets = self._network(small)

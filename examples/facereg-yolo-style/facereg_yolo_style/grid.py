@@ -1,4 +1,4 @@
-"""From the grid that a single-shot network answers with, to boxes."""
+"""From the output grid of a single-shot network to boxes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
-def decode(scores: Floats, offsets: Floats, stride: int, window: int, least: float) -> Floats:
-    """Turn the cells that score at least ``least`` into boxes.
+def decode(scores: Floats, offsets: Floats, stride: int, window: int, min_score: float) -> Floats:
+    """Turn the cells with a score of ``min_score`` or more into boxes.
 
     Args:
-        scores: (rows, columns), how sure each cell is of a face.
+        scores: (rows, columns), each cell's score.
         offsets: (rows, columns, 4), how far the corners x0, y0, x1, y1 of a cell's window must
             move to fit the face, in sides of the window.
         stride: pixels from one cell's window to the next.
         window: side of a cell's window in pixels.
-        least: the score that a cell must have.
+        min_score: minimum score of a cell.
 
     Returns:
         (n, 5) x0, y0, x1, y1, score.
     """
-    rows, columns = np.nonzero(scores >= least)
+    rows, columns = np.nonzero(scores >= min_score)
     corners = np.stack([columns, rows, columns, rows], axis=1) * float(stride)
     corners[:, 2:] += window
     corners += offsets[rows, columns] * window

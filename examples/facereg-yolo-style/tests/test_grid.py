@@ -13,7 +13,7 @@ def test_a_cell_becomes_its_window_moved_by_its_offsets() -> None:
     offsets = np.zeros((4, 6, 4), np.float32)
     offsets[2, 5] = (-0.5, 0, 0.5, 0.25)
 
-    boxes = decode(scores, offsets, stride=8, window=16, least=0.5)
+    boxes = decode(scores, offsets, stride=8, window=16, min_score=0.5)
 
     assert np.allclose(boxes, [[40 - 8, 16, 56 + 8, 32 + 4, 0.9]])
 
