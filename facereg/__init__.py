@@ -1,10 +1,13 @@
 """Find every face in a video and say, pixel by pixel, what is skin, eye, lip or hair.
 
 >>> import facereg
->>> result = facereg.parse("portrait.jpg")            # doctest: +SKIP
->>> result.faces[0].regions.area("lips")              # doctest: +SKIP
->>> for result in facereg.process("in.mp4"):          # doctest: +SKIP
-...     print(result.frame.time, len(result.faces))
+>>> result = facereg.parse("portrait.jpg")
+>>> len(result.faces), result.faces[0].regions.area("lips") > 100
+(1, True)
+>>> with facereg.process("in.mp4") as run:
+...     times = [result.frame.time for result in run]
+>>> times[:3]
+[0.0, 0.04, 0.08]
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ from ._version import __version__
 # no store of events under the home directory, and reports nothing.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the table below, for type checkers; a test holds the two together
+    from ._api import FaceParser as FaceParser
     from ._api import open_masks as open_masks
     from ._api import parse as parse
     from ._api import process as process
+    from ._api import read_stats as read_stats
     from .components import Detector as Detector
     from .components import EndRun as EndRun
     from .components import Run as Run
@@ -45,34 +50,36 @@ if TYPE_CHECKING:
     from .types import RegionMasks as RegionMasks
     from .types import SourceInfo as SourceInfo
 
-# Public name -> the module that has it; loaded when it is first asked for.
+# The public names of each module, which is loaded when one of them is first asked for.
 _PUBLIC = {
-    **dict.fromkeys(
-        ("Detector", "EndRun", "Run", "Segmenter", "Sink", "Source", "Status"), "components"
+    "_api": ("FaceParser", "open_masks", "parse", "process", "read_stats"),
+    "components": ("Detector", "EndRun", "Run", "Segmenter", "Sink", "Source", "Status"),
+    "errors": (
+        "FaceregError",
+        "ModelError",
+        "PluginError",
+        "SinkError",
+        "SourceError",
+        "UsageError",
     ),
-    **dict.fromkeys(
-        ("FaceregError", "ModelError", "PluginError", "SinkError", "SourceError", "UsageError"),
-        "errors",
-    ),
-    **dict.fromkeys(
-        ("Box", "Detection", "Face", "Frame", "FrameResult", "RegionMasks", "SourceInfo"), "types"
-    ),
-    "hookimpl": "hookspecs",
-    "open_masks": "_api",
-    "parse": "_api",
-    "process": "_api",
+    "hookspecs": ("hookimpl",),
+    "types": ("Box", "Detection", "Face", "Frame", "FrameResult", "RegionMasks", "SourceInfo"),
 }
+_MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604  (names, made from the table above)
+#: Modules that are public as a whole.
+_PUBLIC_MODULES = ("errors", "regions", "testing", "types")
+
+__all__ = ["__version__", *sorted(_MODULES)]  # noqa: PLE0604  (names, made from the table above)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_PUBLIC]
+    return sorted({*globals(), *_MODULES, *_PUBLIC_MODULES})
 
 
 def __getattr__(name: str) -> Any:
-    if name == "regions":
-        return importlib.import_module(".regions", __name__)
-    if name not in _PUBLIC:
+    if name in _PUBLIC_MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name not in _MODULES:
         raise AttributeError(f"module 'facereg' has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_PUBLIC[name]}", __name__), name)
+    return getattr(importlib.import_module(f".{_MODULES[name]}", __name__), name)

@@ -97,7 +97,10 @@ def class_ids(names: Iterable[str]) -> tuple[int, ...]:
     """Resolve class and group names to sorted class ids.
 
     Raises:
-        UsageError: a name is neither a class nor a group; the message names the nearest ones.
+        UsageError: a name is neither a class nor a group; the message suggests the nearest ones.
+
+    >>> class_ids(["eyes", "nose"])
+    (4, 5, 6)
     """
     ids: set[int] = set()
     for name in names:

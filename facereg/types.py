@@ -1,24 +1,45 @@
-"""What flows through the pipeline. Everything here is made once and never changed."""
+"""The values that flow through the pipeline. They are made once and never changed.
+
+An image is (H, W, 3) uint8 in OpenCV's channel order, blue, green, red. Coordinates are pixels,
+x to the right and y down, from the top left corner of the frame.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import missing_extra
 from .regions import CLASSES, IDS, class_ids
 
+if TYPE_CHECKING:
+    import supervision
+
+#: (H, W, 3) uint8 BGR.
 Image = NDArray[np.uint8]
+
+#: (H, W) uint8 class ids, as in `facereg.regions.CLASSES`.
 Labels = NDArray[np.uint8]
+
+#: The module that finds the built-in views. It is named, as the registry names the built-in
+#: components, because what draws a result is built on this module.
+BUILT_IN_VIEWS = "facereg.views"
 
 
 class Box(NamedTuple):
-    """A rectangle of pixels, half-open: it holds columns x0 to x1 - 1 and rows y0 to y1 - 1."""
+    """A rectangle of pixels, half-open: it holds columns x0 to x1 - 1 and rows y0 to y1 - 1.
+
+    >>> box = Box(10, 20, 14, 22)
+    >>> box.width, box.height, box.area
+    (4, 2, 8)
+    """
 
     x0: int
     y0: int
@@ -42,11 +63,19 @@ class Box(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index of the box in an image: rows, columns. Only for a box inside the frame."""
+        """Index of the box in an image: rows, columns. Only for a box inside the frame.
+
+        >>> image[Box(10, 20, 14, 22).slices].shape
+        (2, 4, 3)
+        """
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     def clip(self, width: int, height: int) -> Box:
-        """Keep the part inside a frame of that size; an empty box where there is none."""
+        """Keep the part inside a frame of that size; if there is none, the box is empty.
+
+        >>> Box(-5, -5, 3, 3).clip(width=100, height=2)
+        Box(x0=0, y0=0, x1=3, y1=2)
+        """
         x0, x1 = (min(max(x, 0), width) for x in (self.x0, self.x1))
         y0, y1 = (min(max(y, 0), height) for y in (self.y0, self.y1))
         return Box(x0, y0, max(x0, x1), max(y0, y1))
@@ -92,9 +121,15 @@ class Frame:
     Attributes:
         image: (H, W, 3) uint8 BGR, read-only.
         index: its number in the source, from 0.
-        time: seconds from the source's first frame; monotonic seconds for a live source.
+        time: seconds from the source's first frame.
         clock: when a live frame was taken, in UTC; None for recordings and pictures.
         name: file name, if the source is a folder of images.
+
+    Raises:
+        ValueError: the image has another shape or type, or is empty; the clock has no time zone.
+
+    >>> Frame(np.zeros((240, 320, 3), np.uint8), index=3, time=0.12)
+    Frame(320x240, index=3, time=0.12)
     """
 
     image: Image
@@ -109,7 +144,13 @@ class Frame:
             raise ValueError(
                 f"a frame's image must be (H, W, 3) uint8, not {image.shape} {image.dtype}"
             )
+        if self.clock is not None and self.clock.utcoffset() is None:
+            raise ValueError(f"a frame's clock must have a time zone: {self.clock}")
         image.flags.writeable = False
+
+    def __repr__(self) -> str:
+        name = "" if self.name is None else f", name={self.name!r}"
+        return f"Frame({self.width}x{self.height}, index={self.index}, time={self.time:g}{name})"
 
     @property
     def width(self) -> int:
@@ -127,17 +168,26 @@ class Detection:
     """A face that a detector found.
 
     Attributes:
-        box: around the face, in pixels of the frame; it may reach over the frame's edge.
-        score: 0 to 1.
-        landmarks: (5, 2) float32 x, y of right eye, left eye, nose, right and left mouth corner
-            (the person's own sides), or None.
-        track: who it is from frame to frame; the tracker fills it in.
+        box: around the face, in pixels of the frame; it may extend beyond the frame.
+        score: confidence, 0 to 1.
+        landmarks: (5, 2) float32 x, y in pixels of the right eye, left eye, nose, right and left
+            mouth corner (the person's own sides), or None.
+        track: identifies a face from frame to frame; the tracker fills it in.
+
+    >>> Detection(Box(10, 20, 110, 140), 0.98)
+    Detection(box=(10, 20, 110, 140), score=0.98, landmarks=no)
     """
 
     box: Box
     score: float
     landmarks: NDArray[np.float32] | None = None
     track: int | None = None
+
+    def __repr__(self) -> str:
+        track = "" if self.track is None else f", track={self.track}"
+        landmarks = "no" if self.landmarks is None else "yes"
+        box = tuple(self.box)
+        return f"Detection(box={box}, score={self.score:.4g}, landmarks={landmarks}{track})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,17 +196,28 @@ class RegionMasks:
 
     Attributes:
         box: the part of the frame that ``labels`` covers; it lies inside the frame.
-        labels: (h, w) uint8 class ids at frame resolution.
+        labels: (h, w) uint8 class ids, one for each pixel of the box.
+
+    >>> regions = RegionMasks(Box(10, 20, 13, 21), np.array([[1, 7, 9]], np.uint8))
+    >>> regions
+    RegionMasks(box=(10, 20, 13, 21), classes=3)
     """
 
     box: Box
     labels: Labels
 
+    def __repr__(self) -> str:
+        return f"RegionMasks(box={tuple(self.box)}, classes={len(self.areas())})"
+
     def mask(self, *names: str) -> NDArray[np.bool_]:
-        """Where the named classes or groups are: (h, w) bool, in the box.
+        """Return where the named classes or groups are: (h, w) bool, within the box.
 
         Raises:
             UsageError: an unknown name.
+
+        >>> regions = RegionMasks(Box(10, 20, 13, 21), np.array([[1, 7, 9]], np.uint8))
+        >>> regions.mask("lips").tolist()
+        [[False, True, True]]
         """
         wanted = np.zeros(256, np.bool_)
         wanted[list(class_ids(names))] = True
@@ -167,14 +228,24 @@ class RegionMasks:
 
         Raises:
             UsageError: an unknown name.
+
+        >>> result.faces[0].regions.area("lips") > 100
+        True
         """
-        counts = np.bincount(self.labels.ravel(), minlength=len(CLASSES))
+        counts = self._counts()
         return int(sum(counts[i] for i in class_ids([name])))
 
     def areas(self) -> dict[str, int]:
-        """Count the pixels of every foreground class that occurs."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(CLASSES))
+        """Count the pixels of every class that occurs, the background excepted.
+
+        >>> RegionMasks(Box(0, 0, 3, 1), np.array([[0, 7, 7]], np.uint8)).areas()
+        {'lower_lip': 2}
+        """
+        counts = self._counts()
         return {name: int(counts[i]) for name, i in IDS.items() if i and counts[i]}
+
+    def _counts(self) -> NDArray[np.int64]:
+        return np.bincount(self.labels.ravel(), minlength=len(CLASSES))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,12 +255,42 @@ class Face:
     Attributes:
         id: the same for the same person from frame to frame.
         detection: where it was found.
-        regions: its regions, or None where no segmenter ran.
+        regions: its regions, or None if no segmenter ran.
+
+    >>> result.faces[0]
+    Face(id=1, box=(...), score=..., regions=yes)
     """
 
     id: int
     detection: Detection
     regions: RegionMasks | None = None
+
+    def __repr__(self) -> str:
+        found = self.detection
+        regions = "no" if self.regions is None else "yes"
+        box = tuple(found.box)
+        return f"Face(id={self.id}, box={box}, score={found.score:.4g}, regions={regions})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the face in plain values, as in a line of ``frames.jsonl``.
+
+        Returns:
+            ``id``; ``box``, four ints; ``score``; ``areas``, pixels by class; and ``crop``, the box
+            of its regions, if it has some.
+
+        >>> sorted(result.faces[0].to_dict())
+        ['areas', 'box', 'crop', 'id', 'score']
+        """
+        plain = {
+            "id": self.id,
+            "box": [int(x) for x in self.detection.box],
+            "score": round(float(self.detection.score), 4),
+            "areas": {} if self.regions is None else self.regions.areas(),
+        }
+        if self.regions is not None:
+            # What the segmenter looked at: a replay needs it to draw views that work face by face.
+            plain["crop"] = [int(x) for x in self.regions.box]
+        return plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,20 +298,38 @@ class FrameResult:
     """A frame and every face in it.
 
     Attributes:
-        frame: what was looked at.
-        faces: the faces that were found.
-        parsed: whether it was looked at with success. If not, nobody knows what faces are in it,
-            and views that hide faces hide the whole frame.
+        frame: the frame.
+        faces: its faces, in no particular order.
+        parsed: whether the frame could be parsed. If not, nobody knows what faces are in it, and
+            views that hide faces hide the whole frame.
+        find_view: finds the views that `draw` knows by name; None knows the built-in ones.
+
+    >>> result
+    FrameResult(512x512, index=0, time=0, faces=1)
     """
 
     frame: Frame
     faces: tuple[Face, ...] = ()
     parsed: bool = True
+    find_view: Callable[[str], Callable[[FrameResult], Image]] | None = field(
+        default=None, repr=False
+    )
+
+    def __repr__(self) -> str:
+        frame = repr(self.frame).removeprefix("Frame(").removesuffix(")")
+        return f"FrameResult({frame}, faces={len(self.faces)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A plugin's views stay behind: another process may not have loaded the plugin.
+        return FrameResult, (self.frame, self.faces, self.parsed)
 
     def labels(self) -> Labels:
-        """Compose the label map of the whole frame, (H, W) uint8.
+        """Compose the label map of the whole frame, (H, W) uint8 class ids.
 
-        Where two faces claim a pixel, it goes to the face with the larger box, whatever the order.
+        A pixel that two faces claim goes to the face with the larger box.
+
+        >>> result.labels().shape
+        (512, 512)
         """
         out: Labels = np.zeros(self.frame.image.shape[:2], np.uint8)
         for _, regions in self.painted():
@@ -219,16 +338,101 @@ class FrameResult:
         return out
 
     def instances(self) -> NDArray[np.int32]:
-        """Say whose each pixel is: (H, W) int32 face ids, -1 where it is nobody's."""
+        """Return the face id of each pixel: (H, W) int32, -1 where there is no face.
+
+        >>> np.unique(result.instances()).tolist()
+        [-1, 1]
+        """
         out = np.full(self.frame.image.shape[:2], -1, np.int32)
         for face, regions in self.painted():
             out[regions.box.slices][regions.labels != 0] = face.id
         return out
 
+    def draw(self, view: str = "overlay") -> Image:
+        """Draw the result as a new picture.
+
+        Args:
+            view: what ``--view`` takes: ``overlay``, ``gallery``, ``face``, ``raw``, or
+                ``NAME:REGION+REGION,option=value`` as in ``blur:face`` or ``isolated:eyes+lips``.
+
+        Returns:
+            (h, w, 3) uint8 BGR, in most views of the frame's size.
+
+        Raises:
+            UsageError: an unknown view, region or option.
+
+        >>> result.draw("blur:face").shape
+        (512, 512, 3)
+        """
+        find = self.find_view or importlib.import_module(BUILT_IN_VIEWS).view
+        picture: Image = find(view)(self)
+        return picture
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the result in plain values: a line of ``frames.jsonl`` without its ``file``.
+
+        Returns:
+            ``index``; ``time`` in seconds; ``clock`` if the frame is live; ``name`` if it is one of
+            several pictures; ``faces``, as `Face.to_dict` describes each.
+
+        >>> import json
+        >>> json.dumps(result.to_dict())
+        '{"index": 0, "time": 0.0, "faces": [{"id": 1, "box": [...], ...}]}'
+        """
+        frame = self.frame
+        plain: dict[str, Any] = {"index": frame.index, "time": round(frame.time, 6)}
+        if frame.clock is not None:
+            plain["clock"] = utc_text(frame.clock)
+        if frame.name is not None:
+            plain["name"] = frame.name
+        plain["faces"] = [face.to_dict() for face in self.faces]
+        return plain
+
+    def to_supervision(self) -> supervision.Detections:
+        """Convert the faces for the package supervision, one detection a face.
+
+        Returns:
+            ``xyxy`` (n, 4) float32; ``confidence`` (n,) float32; ``tracker_id`` (n,) int, the ids
+            of the faces; ``class_id`` (n,) int, all 0; ``mask`` (n, H, W) bool, every labelled
+            pixel of a face, or None if a face has no regions.
+
+        Raises:
+            FaceregError: the package supervision is not installed.
+
+        >>> result.to_supervision().tracker_id.tolist()
+        [1]
+        """
+        try:
+            from supervision import Detections
+        except ImportError:
+            raise missing_extra("supervision", "formats", "to_supervision()") from None
+        if not self.faces:
+            return Detections.empty()
+        masks = None
+        if all(face.regions is not None for face in self.faces):
+            masks = np.zeros((len(self.faces), *self.frame.image.shape[:2]), np.bool_)
+            for mask, face in zip(masks, self.faces, strict=True):
+                if face.regions is not None:
+                    mask[face.regions.box.slices] = face.regions.labels != 0
+        return Detections(
+            xyxy=np.array([face.detection.box for face in self.faces], np.float32),
+            mask=masks,
+            confidence=np.array([face.detection.score for face in self.faces], np.float32),
+            class_id=np.zeros(len(self.faces), np.int64),
+            tracker_id=np.array([face.id for face in self.faces], np.int64),
+            data={"class_name": np.array(["face"] * len(self.faces))},
+        )
+
+    def _repr_png_(self) -> bytes:
+        """Show the overlay in a notebook."""
+        import cv2
+
+        return bytes(cv2.imencode(".png", self.draw("overlay"))[1])
+
     def owned(self) -> Iterator[tuple[Face, RegionMasks]]:
         """Yield the segmented faces in painting order, each with the pixels that are its own.
 
-        A pixel that a nearer face claims is background there, so that no pixel has two owners.
+        A pixel that a nearer face claims becomes background, so that no pixel has two owners.
         """
         faces = list(self.painted())
         for i, (face, regions) in enumerate(faces):
@@ -242,7 +446,7 @@ class FrameResult:
             yield face, regions if labels is regions.labels else RegionMasks(box, labels)
 
     def painted(self) -> Iterator[tuple[Face, RegionMasks]]:
-        """Yield the segmented faces in painting order: the nearest, the largest box, last."""
+        """Yield the segmented faces in painting order, the largest box last: it is the nearest."""
         for face in sorted(self.faces, key=lambda f: (f.detection.box.area, f.detection.box)):
             if face.regions is not None:
                 yield face, face.regions
@@ -250,22 +454,25 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceInfo:
-    """What is known of a source when it is open.
+    """What is known about a source once it is open.
 
     Attributes:
-        name: what to call it: a file's name, or a URL without its password.
-        width, height: size of its frames in pixels, after rotation; of the first where they vary.
-        fps: frames a second, exact, or None where there is no rate.
+        name: a file's name, or a URL without its password.
+        width, height: size of its frames in pixels, after rotation; if sizes vary, of the first.
+        fps: frames a second, exact, or None if there is no rate.
         live: whether frames come in real time and may be dropped.
-        frame_count: how many frames there will be, as far as the source knows, or None.
-        has_audio: whether there is sound to be kept.
+        frame_count: number of frames, or None if the source does not know it.
+        has_audio: whether there is sound to keep.
         duration: seconds, or None.
-        rotation: degrees clockwise that were applied to the frames.
-        media: the file that the frames and their sound are in, or None.
-        mirror: whether a window shows it as a mirror does, as people expect of their own camera.
-        stills: whether the frames are pictures that have nothing to do with one another.
-        sizes_vary: the frames that differ in size from the first: (name, width, height) of the
-            first such frame, or None.
+        rotation: degrees clockwise by which the frames were turned.
+        media: the file that holds the frames and their sound, or None.
+        mirror: whether a window shows it mirrored, as people expect of their own camera.
+        stills: whether the frames are unrelated pictures.
+        sizes_vary: (name, width, height) of the first frame that differs in size from the first
+            one, or None.
+
+    >>> SourceInfo("in.mp4", 1920, 1080, Fraction(25), frame_count=250)
+    SourceInfo('in.mp4', 1920x1080, fps=25, frames=250)
     """
 
     name: str
@@ -281,3 +488,18 @@ class SourceInfo:
     mirror: bool = False
     stills: bool = False
     sizes_vary: tuple[str, int, int] | None = None
+
+    def __repr__(self) -> str:
+        rate = f", fps={float(self.fps):g}" if self.fps is not None else ""
+        count = f", frames={self.frame_count}" if self.frame_count is not None else ""
+        live = ", live" if self.live else ""
+        return f"SourceInfo({self.name!r}, {self.width}x{self.height}{rate}{count}{live})"
+
+
+def utc_text(clock: datetime) -> str:
+    """Write a moment in UTC, ISO 8601 with milliseconds, as files have it.
+
+    >>> utc_text(datetime(2030, 5, 17, 9, 30, tzinfo=timezone.utc))
+    '2030-05-17T09:30:00.000Z'
+    """
+    return clock.astimezone(timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"

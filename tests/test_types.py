@@ -1,11 +1,29 @@
+"""Values are made once, describe themselves in a line, and turn into what other programs take."""
+
 from __future__ import annotations
 
 import itertools
+import json
+import pickle
+import sys
+from datetime import datetime, timedelta, timezone
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
-from facereg import Box, Detection, Face, Frame, FrameResult, RegionMasks, UsageError
+from facereg import (
+    Box,
+    Detection,
+    Face,
+    FaceregError,
+    Frame,
+    FrameResult,
+    RegionMasks,
+    SourceInfo,
+    UsageError,
+)
 
 
 def face(number: int, box: Box, label: int) -> Face:
@@ -80,3 +98,101 @@ def test_every_pixel_has_one_owner() -> None:
     assert owned[2].area("hair") == 36 - 16
     assert not owned[2].labels[:4, :4].any()
     assert far.regions is not None and far.regions.labels.all()  # what was made stays as it is
+
+
+BLACK = np.zeros((12, 12, 3), np.uint8)
+RESULT = FrameResult(
+    Frame(BLACK, 7, 0.28), (face(3, Box(2, 2, 6, 6), 1), face(4, Box(5, 5, 9, 9), 10))
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Box(1, 2, 3, 4), "Box(x0=1, y0=2, x1=3, y1=4)"),
+        (RESULT.frame, "Frame(12x12, index=7, time=0.28)"),
+        (Frame(BLACK, name="a.png"), "Frame(12x12, index=0, time=0, name='a.png')"),
+        (
+            Detection(Box(1, 2, 3, 4), 0.98765, np.zeros((5, 2), np.float32), 6),
+            "Detection(box=(1, 2, 3, 4), score=0.9877, landmarks=yes, track=6)",
+        ),
+        (RESULT.faces[0].regions, "RegionMasks(box=(2, 2, 6, 6), classes=1)"),
+        (RESULT.faces[0], "Face(id=3, box=(2, 2, 6, 6), score=0.9, regions=yes)"),
+        (RESULT, "FrameResult(12x12, index=7, time=0.28, faces=2)"),
+        (
+            SourceInfo("cam", 640, 480, Fraction(30000, 1001), live=True),
+            "SourceInfo('cam', 640x480, fps=29.97, live)",
+        ),
+    ],
+)
+def test_a_value_is_shown_in_a_short_line(value: Any, shown: str) -> None:
+    assert repr(value) == shown
+
+
+def test_a_clock_has_a_time_zone() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        Frame(BLACK, clock=datetime(2030, 5, 17))  # noqa: DTZ001
+
+
+def test_a_result_is_a_line_of_json() -> None:
+    assert json.loads(json.dumps(RESULT.to_dict())) == {
+        "index": 7,
+        "time": 0.28,
+        "faces": [
+            {
+                "id": 3,
+                "box": [2, 2, 6, 6],
+                "score": 0.9,
+                "areas": {"skin": 16},
+                "crop": [2, 2, 6, 6],
+            },
+            {
+                "id": 4,
+                "box": [5, 5, 9, 9],
+                "score": 0.9,
+                "areas": {"hair": 16},
+                "crop": [5, 5, 9, 9],
+            },
+        ],
+    }
+
+
+def test_a_live_result_has_its_moment_in_utc() -> None:
+    east = timezone(timedelta(hours=2))
+    clock = datetime(2030, 5, 17, 11, 30, 0, 123456, tzinfo=east)
+    plain = FrameResult(Frame(BLACK, clock=clock, name="a.png")).to_dict()
+    assert plain["clock"] == "2030-05-17T09:30:00.123Z"
+    assert list(plain) == ["index", "time", "clock", "name", "faces"]
+
+
+def test_a_result_made_by_hand_draws_itself() -> None:
+    assert RESULT.draw().shape == (12, 12, 3)
+    assert RESULT.draw("isolated:skin").sum() == 0
+    assert RESULT._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(UsageError, match="unknown view 'overlai'"):
+        RESULT.draw("overlai")
+
+
+def test_a_result_survives_a_pool_of_processes() -> None:
+    again = pickle.loads(pickle.dumps(RESULT))
+    assert again.to_dict() == RESULT.to_dict()
+    assert (again.labels() == RESULT.labels()).all()
+
+
+def test_a_result_becomes_detections_of_supervision() -> None:
+    pytest.importorskip("supervision")
+    found = RESULT.to_supervision()
+    assert found.xyxy.tolist() == [[2, 2, 6, 6], [5, 5, 9, 9]]
+    assert found.tracker_id.tolist() == [3, 4]
+    assert found.confidence.tolist() == pytest.approx([0.9, 0.9])
+    assert found.mask.shape == (2, 12, 12)
+    assert found.mask.sum(axis=(1, 2)).tolist() == [16, 16]
+    assert len(FrameResult(RESULT.frame).to_supervision()) == 0
+    bare = FrameResult(RESULT.frame, (Face(1, RESULT.faces[0].detection),))
+    assert bare.to_supervision().mask is None
+
+
+def test_supervision_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(FaceregError, match=r"pip install 'facereg\[formats\]'"):
+        RESULT.to_supervision()

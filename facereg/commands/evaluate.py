@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .._api import SEGMENTER
+from .._api.components import SEGMENTER
 from ..errors import SinkError, UsageError
 from ..output import check_file
 from ..plugins.pspnet.segmenter import PSPNetSegmenter

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .._api import _segmenter
+from .._api.components import build_segmenter
 from .._version import __version__
 from ..components import Segmenter, Sink
 from ..errors import FaceregError, UsageError
@@ -65,7 +65,7 @@ def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[To
     if not sinks:
         raise UsageError("nothing to write: give -o OUT.mp4, -m MASKDIR, --stats FILE, -w or -i")
     detector = registry.build("detector", args.detector)
-    segmenter = _segmenter(registry, args.segmenter, args.smooth)
+    segmenter = build_segmenter(registry, args.segmenter, args.smooth)
     settings = Settings(
         **options.settings(args),
         provenance=_provenance(args.detector, args.segmenter, segmenter),

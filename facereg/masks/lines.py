@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ..errors import SourceError
 from ..output import read_inside
-from ..types import Face, FrameResult
-from .manifest import Format, Manifest, MapKind, is_integer, is_size, utc_text
+from ..types import FrameResult
+from .manifest import Format, Manifest, MapKind, is_integer, is_size
 
 Line = dict[str, Any]
 
@@ -168,14 +168,9 @@ def describe(result: FrameResult, maps: Mapping[MapKind, NDArray[Any]], manifest
         maps: its maps, (H, W).
         manifest: of the dump.
     """
-    frame = result.frame
-    line: Line = {"index": frame.index, "time": round(frame.time, 6)}
-    if frame.clock is not None:
-        line["clock"] = utc_text(frame.clock)
-    line["file"] = ""
-    if frame.name is not None:
-        line["name"] = frame.name
-    line["faces"] = [_describe_face(face) for face in result.faces]
+    plain = result.to_dict()
+    line: Line = {key: plain.pop(key) for key in ("index", "time", "clock") if key in plain}
+    line |= {"file": "", **plain}
     if (size := maps["labels"].shape) != manifest.size:
         line["size"] = [size[1], size[0]]
     return line | {CHECKSUMS[kind]: checksum(values) for kind, values in maps.items()}
@@ -185,16 +180,3 @@ def checksum(values: NDArray[Any]) -> int:
     """Return the CRC-32 of a map's values."""
     stored = values if values.dtype == np.uint8 else values.astype("<u2", copy=False)
     return zlib.crc32(np.ascontiguousarray(stored).data)
-
-
-def _describe_face(face: Face) -> Line:
-    line: Line = {
-        "id": face.id,
-        "box": [int(x) for x in face.detection.box],
-        "score": round(float(face.detection.score), 4),
-        "areas": {} if face.regions is None else face.regions.areas(),
-    }
-    if face.regions is not None:
-        # What the segmenter looked at: a replay needs it to draw views that work face by face.
-        line["crop"] = [int(x) for x in face.regions.box]
-    return line

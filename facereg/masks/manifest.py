@@ -15,7 +15,7 @@ from ..components import Run
 from ..errors import SourceError
 from ..output import checksum_heads, read_inside
 from ..regions import CLASSES, COLORS
-from ..types import SourceInfo
+from ..types import SourceInfo, utc_text
 from ..video.timeline import recording_rate
 
 Format = Literal["png", "npz", "ffv1"]
@@ -192,15 +192,6 @@ def _is_rate(value: object) -> bool:
         return isinstance(value, str) and 0 < Fraction(value) <= MAX_RATE
     except (ValueError, ZeroDivisionError):
         return False
-
-
-def utc_text(moment: datetime) -> str:
-    """Write a moment as ISO 8601 in UTC, to the millisecond.
-
-    >>> utc_text(datetime(2030, 1, 2, 3, 4, 5, 678900, timezone.utc))
-    '2030-01-02T03:04:05.678Z'
-    """
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def shorten(value: object) -> str:

@@ -197,12 +197,13 @@ def _read(path: Path) -> Image:
 
     try:
         with PIL.Image.open(path) as picture:
-            return np.ascontiguousarray(_to_rgb(picture)[..., ::-1])
+            return np.ascontiguousarray(to_rgb(picture)[..., ::-1])
     except Exception as e:  # decoders raise all sorts of errors for a damaged file
         raise SourceError(f"{path}: {_why(path, e)}") from e
 
 
-def _to_rgb(picture: PIL.Image.Image) -> Image:
+def to_rgb(picture: PIL.Image.Image) -> Image:
+    """Convert any picture, upright, to (H, W, 3) uint8 RGB; what is transparent becomes black."""
     import PIL.Image
     import PIL.ImageOps
 
