@@ -20,6 +20,7 @@ from ..components import Detector
 from ..errors import PluginError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Box, Detection, Frame, Image
+from .onnx_session import load_session
 from .suppression import Floats, suppress
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class MtcnnDetector(Detector):
         self._min_face = min_face
         self._score = score
         self._propose, self._refine, self._output = (
-            _network(_weights() / f"{stage}net.onnx") for stage in "pro"
+            # One thread, as the segmenter works at the same time. OpenCV's engine takes a third
+            # longer: it restarts at every new size.
+            load_session(_weights() / f"{stage}net.onnx", threads=1)
+            for stage in "pro"
         )
 
     def detect(self, frame: Frame) -> Sequence[Detection]:
@@ -176,17 +180,6 @@ def _pyramid(copy: Image, min_face: float) -> Iterator[Image]:
         how = cv2.INTER_AREA if size[0] <= half.shape[1] else cv2.INTER_LINEAR
         yield np.asarray(cv2.resize(half, size, interpolation=how), np.uint8)
         width, height = width * PYRAMID_STEP, height * PYRAMID_STEP
-
-
-def _network(path: Path) -> InferenceSession:
-    """Load a network. OpenCV's engine takes a third longer: it restarts at every new size."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # In a run, the segmenter works beside it.
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _run(network: InferenceSession, images: Image, outputs: Sequence[str]) -> list[Floats]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facereg.components import Detector
+from facereg.plugins.centerface import CenterFaceDetector
 from facereg.plugins.deepface import DeepfaceDetector
 from facereg.plugins.haar import HaarDetector
 from facereg.plugins.mtcnn import MtcnnDetector
@@ -29,6 +30,11 @@ class TestMtcnnOfTinyFaces(DetectorContract):
 
 class TestHaar(DetectorContract):
     component = HaarDetector
+    picture = clips.astronaut()
+
+
+class TestCenterFace(DetectorContract):
+    component = CenterFaceDetector
     picture = clips.astronaut()
 
 

@@ -23,6 +23,7 @@ from ...errors import ModelError, UsageError, missing_extra
 from ...models import Model
 from ...regions import CLASSES
 from ...workers import Workers
+from ..onnx_session import load_session
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -110,15 +111,8 @@ class OnnxEngine(Engine):
 
 
 def _session(path: Path, threads: int) -> InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # Threads that spin while they wait take cores from the decoder and the encoder.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return load_session(path, threads)
     except Exception as e:  # onnxruntime has no common base for its exceptions
         raise ModelError(f"{path}: not a network that ONNX Runtime takes: {e}") from e
 
