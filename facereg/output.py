@@ -176,6 +176,26 @@ class AtomicFile:
             self._files.pop(part).close()
             self.discard()
 
+    def finish(self, part: Path | None = None, *, failed: bool) -> Path:
+        """Commit what a run wrote, unless it failed and would replace a file that is there.
+
+        Args:
+            part: which temporary file; the first one by default.
+            failed: whether an error ended the run.
+
+        Returns:
+            Where it is: the final path, or the temporary one.
+
+        Raises:
+            SinkError: as `commit`.
+        """
+        if failed and self._overwrite and os.path.lexists(self.path):
+            kept = self.keep(part)
+            log.warning("%s is as it was; what the failed run wrote is in %s", self.path, kept)
+            return kept
+        self.commit(part)
+        return self.path
+
     def keep(self, part: Path | None = None) -> Path:
         """Leave a temporary file where it is, and remove the other ones; return its path."""
         part = part or self.part
@@ -211,7 +231,8 @@ def write_file(path: Path, data: bytes) -> None:
     is removed.
 
     Raises:
-        SinkError: it cannot be written, or another run is writing it. What had that name stays.
+        SinkError: it cannot be written, or another run or sink is writing it. What had that name
+            stays.
     """
     part, file = _create_temporary(path, "remove")
     try:
@@ -376,7 +397,7 @@ def _has_name(file: io.FileIO, path: Path) -> bool:
 
 
 def _busy(path: Path) -> SinkError:
-    return SinkError(f"{path}: another run is writing it")
+    return SinkError(f"{path}: another run or sink is writing it")
 
 
 def _flush_to_disk(path: Path) -> None:
@@ -433,7 +454,7 @@ class FolderLock:
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if not _lock(self._descriptor, kind):
             self.release()
-            raise SinkError(f"{folder}: another run is reading or writing it")
+            raise SinkError(f"{folder}: another run, or another part of this one, is using it")
 
     def release(self) -> None:
         """Let others in. Does nothing the second time."""

@@ -121,13 +121,16 @@ def _csv_rows(file: Any) -> Iterator[tuple[int, float, list[int]]]:
     reader = csv.DictReader(file)
     columns = [f"{name}_area" for name in CLASSES[1:]]
     for row in reader:
-        yield int(row["face_id"]), float(row["time"]), [0, *(int(row[c]) for c in columns)]
+        if row["id"]:
+            yield int(row["id"]), float(row["time"]), [0, *(int(row[c]) for c in columns)]
 
 
 def _json_rows(file: Any) -> Iterator[tuple[int, float, list[int]]]:
     for text in file:
         row = json.loads(text)
+        if row["id"] is None:
+            continue
         areas = [0] * len(CLASSES)
         for name, figures in row["regions"].items():
             areas[IDS[name]] = int(figures["area"])
-        yield int(row["face_id"]), float(row["time"]), areas
+        yield int(row["id"]), float(row["time"]), areas

@@ -148,7 +148,6 @@ class Mp4Sink(Sink):
             return
         with self._stage("encode"):
             self._finish(self._target, self._encoder)
-        self.outputs = (str(self.path),)
 
     def _begin(self, drawn: Image, picture: Image, first: float) -> None:
         """Start the encoder; only the first picture tells the size."""
@@ -207,8 +206,9 @@ class Mp4Sink(Sink):
             if self._failed:
                 raise  # from _send, which has reported it
             raise self._failure(str(e)) from e
-        target.commit(complete)
-        self.report = {"path": str(self.path), **report}
+        path = target.finish(complete, failed=self._run.status().failed)
+        self.outputs = (str(path),)
+        self.report = {"path": str(path), **report}
 
     def _failure(self, why: str) -> SinkError:
         """End the encoder, keep what plays of its work, and make the error that tells of both."""

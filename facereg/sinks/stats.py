@@ -1,11 +1,9 @@
-"""Write figures: a row a face a frame, with the area, centre and colour of every region."""
+"""Write figures: a row a face and frame, with the area, centre and colour of every region."""
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,29 +12,17 @@ from .. import output
 from ..components import Run, Sink
 from ..errors import SinkError
 from ..hookspecs import hookimpl
+from ..masks.manifest import utc_text
 from ..regions import CLASSES
-from ..types import Face, FrameResult, Image, RegionMasks, SourceInfo
-
-#: The columns before those of the regions.
-COLUMNS = ("index", "time", "face_id", "x0", "y0", "x1", "y1", "score")
-
-#: The columns of each region: pixels, centroid in pixels of the frame, mean colour.
-REGION_COLUMNS = ("area", "x", "y", "b", "g", "r")
-
-
-class Figures(NamedTuple):
-    """What is measured of one region: pixels, centroid in pixels of the frame, mean BGR."""
-
-    area: int
-    x: float
-    y: float
-    b: float
-    g: float
-    r: float
+from ..types import Box, FrameResult, Image, RegionMasks, SourceInfo
+from .tables import TABLES, Figures, Row, Table, open_table
 
 
 class StatsSink(Sink):
-    """Writes a .csv or .jsonl file, row by row."""
+    """Writes a .csv, .jsonl or .parquet file.
+
+    Every frame has a row for each face, or one with an empty id if there is none.
+    """
 
     name = "stats"
 
@@ -44,83 +30,87 @@ class StatsSink(Sink):
         """Name the file.
 
         Args:
-            path: the file; .csv has a column for each figure, .jsonl only the regions that occur.
-            overwrite: whether an existing file is replaced.
+            path: the file; .csv and .parquet have a column for each figure, .jsonl only the
+                regions that occur.
+            overwrite: whether an existing file is replaced when the new one is complete.
         """
         self.path, self._overwrite = path, overwrite
         self.report: dict[str, object] = {}
         self._target: output.AtomicFile | None = None
-        self._file: IO[str] | None = None
+        self._table: Table | None = None
         self._failed = False
         self._rows = 0
 
     def open(self, info: SourceInfo, run: Run) -> None:
         """Begin the file under a temporary name."""
         self._run = run
-        output.check_file(self.path, (".csv", ".jsonl"), self._overwrite)
+        output.check_file(self.path, tuple(TABLES), self._overwrite)
         self._target = output.AtomicFile(self.path, overwrite=self._overwrite, leftovers="keep")
-        self._file = self._target.open("w", encoding="utf-8", newline="")
-        self._csv = csv.writer(self._file, lineterminator="\n")
-        if self._is_csv:
-            self._put(lambda: self._csv.writerow(header()))
+        file = self._target.open()
+        try:
+            self._table = open_table(self.path, file, has_clock=info.live)
+        except BaseException as e:
+            file.close()
+            if isinstance(e, OSError):
+                raise SinkError(f"{self.path}: {e.strerror or e}") from e
+            raise
 
     def write(self, result: FrameResult) -> None:
         """Write the rows of one frame."""
-        if self._failed or not result.faces:
+        if self._failed:
             return
-        rows = [
-            _csv_row(result, face) if self._is_csv else _json_row(result, face)
-            for face in result.faces
-        ]
-        self._put(lambda: self._write_rows(rows))
+        assert self._table is not None
+        assert self._target is not None
+        rows = measure_frame(result)
+        try:
+            self._table.add(rows)
+        except OSError as e:
+            self._failed = True
+            there = f"; {self._rows} rows are in {self._target.part}" if self._rows else ""
+            raise SinkError(f"{self.path}: {e.strerror or e}{there}") from e
         self._rows += len(rows)
 
     def close(self) -> None:
         """Give the file its name; after a failure, leave what was written under the temporary."""
-        if self._file is None or self._target is None:
+        if self._target is None:
             return
         try:
-            self._file.close()
+            if self._table is not None:
+                self._table.close()
         except OSError as e:
             if not self._failed:  # else it was reported already
-                self._target.keep()
+                self._failed = True
                 raise SinkError(f"{self.path}: {e.strerror or e}") from e
-        if self._run.status().failed_before_first_frame:
-            self._target.discard()
+        finally:
+            self._finish(self._target)
+
+    def _finish(self, target: output.AtomicFile) -> None:
+        status = self._run.status()
+        if self._table is None or status.failed_before_first_frame:
+            target.discard()
         elif self._failed:
-            self._target.keep()
+            target.keep()
         else:
-            self._target.commit()
-            self.outputs = (str(self.path),)
-            self.report = {"path": str(self.path), "rows": self._rows}
-
-    @property
-    def _is_csv(self) -> bool:
-        return self.path.suffix.lower() == ".csv"
-
-    def _write_rows(self, rows: list[Any]) -> None:
-        assert self._file is not None
-        if self._is_csv:
-            self._csv.writerows(rows)
-        else:
-            self._file.writelines(json.dumps(row) + "\n" for row in rows)
-
-    def _put(self, write: Any) -> None:
-        """Write, and hand it to the system: whoever reads along, or a crash, finds whole rows."""
-        assert self._file is not None
-        assert self._target is not None
-        try:
-            write()
-            self._file.flush()
-        except OSError as e:
-            self._failed = True
-            with_rows = f"; {self._rows} rows are in {self._target.part}" if self._rows else ""
-            raise SinkError(f"{self.path}: {e.strerror or e}{with_rows}") from e
+            path = target.finish(failed=status.failed)
+            self.outputs = (str(path),)
+            self.report = {"path": str(path), "rows": self._rows}
 
 
-def header() -> list[str]:
-    """Name the columns of a .csv file."""
-    return [*COLUMNS, *(f"{name}_{what}" for name in CLASSES[1:] for what in REGION_COLUMNS)]
+def measure_frame(result: FrameResult) -> list[Row]:
+    """Make the rows of a frame: one for each face, or one without a face."""
+    frame = result.frame
+    clock = None if frame.clock is None else utc_text(frame.clock)
+    time = round(frame.time, 6)
+    if not result.faces:
+        return [Row(frame.index, time, clock)]
+    return [
+        Row(
+            frame.index, time, clock, face.id, Box(*map(int, face.detection.box)),
+            round(float(face.detection.score), 4),
+            {} if face.regions is None else measure(frame.image, face.regions),
+        )
+        for face in result.faces
+    ]  # fmt: skip
 
 
 def measure(image: Image, regions: RegionMasks) -> dict[str, Figures]:
@@ -153,36 +143,6 @@ def _histogram(labels: NDArray[np.intp], values: NDArray[Any], size: int) -> NDA
     pairs = labels * size + values
     counts = np.bincount(pairs.ravel(), minlength=len(CLASSES) * size)
     return counts.reshape(len(CLASSES), size)
-
-
-def _csv_row(result: FrameResult, face: Face) -> list[object]:
-    found = {} if face.regions is None else measure(result.frame.image, face.regions)
-    row: list[object] = [*_leading(result, face)]
-    for name in CLASSES[1:]:
-        row += found.get(name, (0, "", "", "", "", ""))
-    return row
-
-
-def _json_row(result: FrameResult, face: Face) -> dict[str, object]:
-    index, time, face_id, *box, score = _leading(result, face)
-    found = {} if face.regions is None else measure(result.frame.image, face.regions)
-    return {
-        "index": index,
-        "time": time,
-        "face_id": face_id,
-        "box": box,
-        "score": score,
-        "regions": {
-            name: {"area": f.area, "centroid": [f.x, f.y], "bgr": [f.b, f.g, f.r]}
-            for name, f in found.items()
-        },
-    }
-
-
-def _leading(result: FrameResult, face: Face) -> tuple[float, ...]:
-    box, score = face.detection.box, round(float(face.detection.score), 4)
-    time = round(result.frame.time, 6)
-    return (result.frame.index, time, face.id, *map(int, box), score)
 
 
 @hookimpl

@@ -81,7 +81,7 @@ def test_what_is_there_is_kept_unless_asked(stats: Path, tmp_path: Path):
     ("text", "message"),
     [
         ("", "there is no face in it"),
-        ("index,time,face_id\n1,2,3\n", "not a file that"),
+        ("index,time,id\n1,2,3\n", "not a file that"),
         ("hello\nworld\n", "not a file that"),
     ],
 )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facereg.components import Run
-from facereg.errors import SinkError
+from facereg.components import Run, Status
+from facereg.errors import FaceregError, SinkError
 from facereg.regions import CLASSES
 from facereg.sinks.stats import StatsSink
 from facereg.types import Box, Detection, Face, Frame, FrameResult, RegionMasks
@@ -19,6 +22,8 @@ from tests.sinks.results import feed, info, result
 
 
 def rows(path: Path) -> list[dict]:
+    if path.suffix == ".parquet":
+        return pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
     text = path.read_text()
     if path.suffix == ".csv":
         return list(csv.DictReader(text.splitlines()))
@@ -41,7 +46,7 @@ def test_a_csv_has_every_figure_in_its_column(tmp_path: Path):
     feed(StatsSink(path=tmp_path / "a.csv"), info(40, 40), [known()])
     (row,) = rows(tmp_path / "a.csv")
     assert {k: row[k] for k in list(row)[:8]} == {
-        "index": "7", "time": "0.28", "face_id": "3", "x0": "9", "y0": "19", "x1": "18",
+        "index": "7", "time": "0.28", "id": "3", "x0": "9", "y0": "19", "x1": "18",
         "y1": "28", "score": "0.9123",
     }  # fmt: skip
     lip = [float(row[f"upper_lip_{x}"]) for x in ("area", "x", "y", "b", "g", "r")]
@@ -55,7 +60,7 @@ def test_a_jsonl_has_the_regions_that_occur(tmp_path: Path):
     feed(StatsSink(path=tmp_path / "a.jsonl"), info(40, 40), [known()])
     assert rows(tmp_path / "a.jsonl") == [
         {
-            "index": 7, "time": 0.28, "face_id": 3, "box": [9, 19, 18, 28], "score": 0.9123,
+            "index": 7, "time": 0.28, "id": 3, "box": [9, 19, 18, 28], "score": 0.9123,
             "regions": {
                 "left_eye": {"area": 1, "centroid": [14, 22], "bgr": [250, 0, 0]},
                 "upper_lip": {"area": 6, "centroid": [11, 20.5], "bgr": [0, 10, 200]},
@@ -64,13 +69,22 @@ def test_a_jsonl_has_the_regions_that_occur(tmp_path: Path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_there_is_a_row_for_every_face_and_none_for_an_empty_frame(tmp_path: Path, ending: str):
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_every_frame_has_a_row_for_each_face_or_one_with_an_empty_id(tmp_path: Path, ending: str):
     results = [result(i) for i in range(12)]
     sink = StatsSink(path=tmp_path / f"a.{ending}")
     feed(sink, info(), results)
-    found = [(int(r["index"]), int(r["face_id"])) for r in rows(tmp_path / f"a.{ending}")]
-    assert found == [(r.frame.index, face.id) for r in results for face in r.faces]
+    nothing = {"csv": "", "jsonl": None, "parquet": None}[ending]
+    found = [
+        (int(r["index"]), nothing if r["id"] == nothing else int(r["id"]))
+        for r in rows(tmp_path / f"a.{ending}")
+    ]
+    ids = {r.frame.index: [face.id for face in r.faces] or [nothing] for r in results}
+    assert found == [(index, number) for index, numbers in ids.items() for number in numbers]
+    empty = rows(tmp_path / f"a.{ending}")[0]
+    assert {value for key, value in empty.items() if key not in ("index", "time", "regions")} == {
+        nothing
+    }
     assert sink.report == {"path": str(tmp_path / f"a.{ending}"), "rows": len(found)}
     assert sink.outputs == (str(tmp_path / f"a.{ending}"),)
     assert [p.name for p in tmp_path.iterdir()] == [f"a.{ending}"]
@@ -97,21 +111,68 @@ def test_rows_are_on_the_disk_before_the_end(tmp_path: Path):
     sink.open(info(), Run())
     for i in range(4):
         sink.write(result(i))
-    assert len(rows(tmp_path / ".a.part.csv")) == 6
+    assert len(rows(tmp_path / ".a.part.csv")) == 7
     assert not (tmp_path / "a.csv").exists()
     sink.close()
-    assert len(rows(tmp_path / "a.csv")) == 6
+    assert len(rows(tmp_path / "a.csv")) == 7
 
 
-def test_no_face_at_all_is_an_empty_table(tmp_path: Path):
-    feed(StatsSink(path=tmp_path / "a.csv"), info(), [result(0)])
-    assert rows(tmp_path / "a.csv") == []
-    assert (tmp_path / "a.csv").read_text().startswith("index,time,face_id,")
+def test_a_live_source_has_the_moment_of_each_frame_in_utc(tmp_path: Path):
+    moment = datetime(2030, 1, 2, 3, 4, 5, 678000, timezone.utc)
+    one = result(1)
+    live = replace(one, frame=replace(one.frame, clock=moment))
+    for ending in ("csv", "jsonl", "parquet"):
+        feed(StatsSink(path=tmp_path / f"a.{ending}"), info(live=True), [live])
+        (row,) = rows(tmp_path / f"a.{ending}")
+        assert list(row)[:4] == ["index", "time", "clock", "id"]
+        assert row["clock"] == "2030-01-02T03:04:05.678Z"
+
+
+def test_a_parquet_file_has_the_figures_of_the_csv_file_with_types(tmp_path: Path):
+    results = [result(i) for i in range(9)]
+    for ending in ("csv", "parquet"):
+        feed(StatsSink(path=tmp_path / f"a.{ending}"), info(), results)
+    texts, values = (rows(tmp_path / f"a.{ending}") for ending in ("csv", "parquet"))
+    assert list(texts[0]) == list(values[0])
+    for text, value in zip(texts, values, strict=True):
+        assert {k: "" if v is None else str(v) for k, v in value.items()} == text
+
+
+def test_parquet_without_pyarrow_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(FaceregError, match=r"needs pyarrow.*pip install 'facereg\[tables\]'"):
+        feed(StatsSink(path=tmp_path / "a.parquet"), info(), [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_fails_does_not_replace_an_earlier_ones_rows(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("precious")
+    sink = StatsSink(path=path, overwrite=True)
+    sink.open(info(), Run(status=lambda: Status(frames=2, failed=True)))
+    for i in range(2):
+        sink.write(result(i))
+    sink.close()
+    assert path.read_text() == "precious"
+    assert sink.outputs == (str(tmp_path / ".a.part.csv"),)
+    assert len(rows(tmp_path / ".a.part.csv")) == 2
+
+
+def test_a_second_run_of_the_same_file_is_refused(tmp_path: Path):
+    first, second = (StatsSink(path=tmp_path / "a.csv") for _ in range(2))
+    first.open(info(), Run())
+    with pytest.raises(SinkError, match=r"a.csv: another run or sink is writing it"):
+        feed(second, info(), [result(1)])
+    first.write(result(1))
+    first.close()
+    assert len(rows(tmp_path / "a.csv")) == 1
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.txt", "must end in .csv or .jsonl"), ("a.csv", "a.csv exists; --overwrite"),
+    [("a.txt", "must end in .csv or .jsonl or .parquet"), ("a.csv", "a.csv exists; --overwrite"),
      ("no/a.csv", "does not exist")],
 )  # fmt: skip
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str, message: str):
@@ -128,7 +189,7 @@ def test_a_full_disk_is_an_error_and_no_half_file_gets_the_name(tmp_path: Path):
     sink.open(info(), Run())
     sink.write(result(1))
     full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, sink._file.fileno())
+    os.dup2(full, sink._table.file.fileno())
     os.close(full)
     with pytest.raises(SinkError, match=r"No space left on device; 1 rows are in .*\.a\.part\.csv"):
         sink.write(result(2))
