@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from .._api.components import build_segmenter
 from .._version import __version__
 from ..components import Segmenter, Sink
 from ..errors import FaceregError, UsageError
+from ..masks.outputs import forget_outputs, is_replaceable, remember_outputs
 from ..masks.resume import ResultCache
 from ..output import stamp
 from ..pipeline.processor import Processor
@@ -29,6 +31,9 @@ from .progress import ProgressSink
 from .terminal import print_json, signals_handled_by
 
 log = logging.getLogger(__name__)
+
+#: How other programs write the numbers of pictures, as in img_%04d.png.
+NUMBER_PATTERN = re.compile(r"%0?\d*d")
 
 #: Seconds that a run may take to end after a second Ctrl-C.
 GRACE_SECONDS = 2.0
@@ -73,35 +78,38 @@ def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[To
     )
     source = registry.open_source(args.source, start=args.start)
     processor = Processor(source, detector, segmenter, [*sinks, *watchers], settings)
+    interrupted = True
     try:
         interrupted = _run_until_signalled(processor)
     except FaceregError as e:
         if not (written := processor.totals.outputs):
             raise
         raise FaceregError(f"{e}; what came before it is in {', '.join(written)}") from e
+    finally:
+        if args.masks and interrupted:
+            remember_outputs(Path(args.masks), map(Path, processor.totals.outputs))
+        elif args.masks:
+            forget_outputs(Path(args.masks))
     return processor.totals, interrupted
 
 
 def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
     """Build the sinks that the flags mean, in the order in which they are written to."""
     wanted: list[tuple[str, dict[str, Any]]] = []
-    overwrite = args.overwrite or None
     if args.output:
         path = Path(args.output)
-        kind = "images" if path.is_dir() or args.output.endswith("/") or not path.suffix else "mp4"
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            raise UsageError(f"{path}: pictures are written into a folder: -o FOLDER/")
-        if kind == "images" and _of_pictures(args.source, path):
-            raise UsageError(f"{path} has the source's own pictures in it; name another folder")
-        picture = {"path": path, "view": args.view, "overwrite": overwrite}
+        kind = _kind_of_output(args)
+        picture = {"path": path, "view": args.view, "overwrite": _may_replace(path, args)}
         wanted.append((kind, picture | _encoding(kind, args)))
     elif _encoding("mp4", args):
         raise UsageError("--codec and --crf are for the video of -o OUT.mp4")
     if args.masks:
-        dump = {"path": Path(args.masks), "format": args.masks_format, "overwrite": overwrite}
-        wanted.append(("masks", {**dump, "resume": args.resume or None}))
+        dump = {"path": Path(args.masks), "format": args.masks_format}
+        how = {"overwrite": args.overwrite or None, "resume": args.resume or None}
+        wanted.append(("masks", dump | how))
     if args.stats:
-        wanted.append(("stats", {"path": Path(args.stats), "overwrite": overwrite}))
+        path = Path(args.stats)
+        wanted.append(("stats", {"path": path, "overwrite": _may_replace(path, args)}))
     if args.isolated:
         wanted.append(("isolated", {"regions": tuple(args.isolated)}))
     if args.window:
@@ -110,11 +118,42 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
     return sinks + [registry.build("sink", spec) for spec in args.sink]
 
 
+def _kind_of_output(args: argparse.Namespace) -> str:
+    """Choose the sink of ``-o`` by its name.
+
+    Raises:
+        UsageError: nothing can be written under such a name.
+    """
+    text, path = args.output, Path(args.output)
+    if text == "-":
+        raise UsageError("-o -: nothing is written to stdout; name a file or a folder")
+    if NUMBER_PATTERN.search(path.name):
+        raise UsageError(
+            f"{text}: a picture a frame is written into a folder, and named and numbered there: "
+            f"-o {path.parent / 'FOLDER'}{os.sep}"
+        )
+    if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir():
+        if path.exists() and Path(args.source).exists() and path.samefile(args.source):
+            raise UsageError(f"{path} is the source itself; choose another name")
+        return "images"
+    if path.is_dir() or text.endswith(("/", os.sep)) or not path.suffix:
+        if _of_pictures(args.source, path):
+            raise UsageError(f"{path} has the source's own pictures in it; name another folder")
+        return "images"
+    return "mp4"
+
+
+def _may_replace(path: Path, args: argparse.Namespace) -> bool | None:
+    """Whether an output may be replaced: on request, or if the run that is resumed wrote it."""
+    resumed = args.resume and args.masks and is_replaceable(Path(args.masks), path)
+    return True if args.overwrite or resumed else None
+
+
 def _encoding(kind: str, args: argparse.Namespace) -> dict[str, Any]:
     """Collect the options that only a video has."""
     given = {name: v for name in ("codec", "crf") if (v := getattr(args, name)) is not None}
     if given and kind != "mp4":
-        raise UsageError(f"{args.output} is a folder of pictures; --codec and --crf are for videos")
+        raise UsageError(f"{args.output} is no video; --codec and --crf are for videos")
     return given
 
 

@@ -22,7 +22,11 @@ OURS = re.compile(
     r"manifest\.json|frames\.jsonl|\d{6,}(\.instances)?\.png|\d{6,}\.npz|(masks|instances)\.mkv"
     r"|\.(manifest|frames|\.faces|\.state|\d{6,}(\.instances)?)\.part\d*(\.(json|jsonl|png|npz))?"
     r"|\.(masks|instances)\.mkv\.(part|old)|\.faces\.jsonl|\.state"
+    r"|\.(outputs\.part\d*|outputs)\.json"
 )
+
+#: What else an unfinished run wrote; see `outputs`.
+OUTPUTS = ".outputs.json"
 
 #: Keys of the manifest in which two runs of one dump may differ.
 MAY_DIFFER = ("complete", "frames", "facereg_version", "started")
@@ -191,7 +195,7 @@ def _count_decodable(folder: Path, manifest: Manifest, wanted: int) -> int:
 
 
 def _remove_strays(folder: Path, maps: set[str]) -> None:
-    kept = {MANIFEST, LINES, resume.FACES, resume.STATE, *maps}
+    kept = {MANIFEST, LINES, OUTPUTS, resume.FACES, resume.STATE, *maps}
     kept |= {_aside(folder, name).name for name in VIDEOS.values()}
     for path in folder.iterdir():
         if path.name not in kept and OURS.fullmatch(path.name) and not path.is_dir():

@@ -9,6 +9,7 @@ from ..components import FindView, Run, Sink, View
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..output import write_file
+from ..sources.images import IMAGE_SUFFIXES
 from ..types import Frame, FrameResult, Image, SourceInfo
 from ..views import view as built_in
 
@@ -16,8 +17,12 @@ from ..views import view as built_in
 JPEG, PNG = (".jpg", ".jpeg", ".jpe", ".jfif"), ".png"
 
 
+#: What a picture of its own name may be.
+PICTURES = (*JPEG, PNG, ".webp", ".bmp", ".tif", ".tiff")
+
+
 class ImagesSink(Sink):
-    """Writes a folder of pictures.
+    """Writes a folder of pictures, or one picture of a source that is one.
 
     The pixels are upright as the frames are, and no EXIF data is written, so that no program
     turns them again.
@@ -37,7 +42,8 @@ class ImagesSink(Sink):
         """Name the folder.
 
         Args:
-            path: the folder; it is made, in a folder that exists.
+            path: the folder, which is made in one that exists; or a picture's name, such as
+                OUT.png.
             view: the picture, as ``--view`` takes it.
             quality: of a JPEG, 1 to 100.
             overwrite: whether to write into a folder that is not empty, over files of the same
@@ -54,9 +60,14 @@ class ImagesSink(Sink):
         self._draw: View = find_view(view)
         self.report: dict[str, object] = {}
         self._written: set[str] = set()
+        self._single = False
 
     def open(self, info: SourceInfo, run: Run) -> None:
         """Make the folder."""
+        self._single = self.path.suffix.lower() in IMAGE_SUFFIXES and not self.path.is_dir()
+        if self._single:
+            self._check_single(info)
+            return
         output.check_parent(self.path)
         if self.path.exists() and not self.path.is_dir():
             raise SinkError(f"{self.path} is a file; name a folder")
@@ -68,8 +79,22 @@ class ImagesSink(Sink):
         if not empty and not self._overwrite:
             raise SinkError(f"{self.path} is not empty; --overwrite replaces equal names")
 
+    def _check_single(self, info: SourceInfo) -> None:
+        output.check_file(self.path, PICTURES, self._overwrite)
+        if not info.stills or info.frame_count != 1:
+            raise UsageError(
+                f"{self.path} would be one picture, and {info.name} has more: name a folder for a "
+                f"picture a frame: -o {self.path.with_suffix('')}/"
+            )
+
     def write(self, result: FrameResult) -> None:
         """Write one picture."""
+        if self._single:
+            self._written.add(self.path.name)
+            data = self._encode(self._draw(result), self.path.suffix)
+            with output.AtomicFile(self.path, overwrite=self._overwrite) as file:
+                file.part.write_bytes(data)
+            return
         name = file_name(result.frame)
         if name.casefold() in self._written:
             raise SinkError(
@@ -87,8 +112,9 @@ class ImagesSink(Sink):
     def _encode(self, picture: Image, suffix: str) -> bytes:
         import cv2
 
-        options = [cv2.IMWRITE_JPEG_QUALITY, self._quality] if suffix.lower() in JPEG else []
-        done, data = cv2.imencode(PNG if suffix.lower() == PNG else ".jpg", picture, options)
+        jpeg = suffix.lower() in JPEG
+        options = [cv2.IMWRITE_JPEG_QUALITY, self._quality] if jpeg else []
+        done, data = cv2.imencode(JPEG[0] if jpeg else suffix.lower(), picture, options)
         if not done:
             raise SinkError(f"{self.path}: OpenCV cannot write a {suffix} of {picture.shape}")
         return data.tobytes()

@@ -31,6 +31,9 @@ IMAGE_SUFFIXES = frozenset(
     ".webp".split()
 )
 
+#: How other programs name numbered pictures, as in img_%04d.png.
+NUMBER_PATTERN = re.compile(r"%0?\d*d")
+
 #: Pictures a second in a video that is made of separate pictures.
 STILLS_RATE = 25
 
@@ -156,6 +159,10 @@ def _find(spec: str) -> list[Path]:
         # Unlike Path.glob, this takes an absolute pattern.
         found = [Path(name) for name in glob.iglob(spec, recursive=True)]  # noqa: PTH207
         what = "no picture matches"
+    elif pattern := NUMBER_PATTERN.sub("*", spec) if NUMBER_PATTERN.search(spec) else "":
+        raise SourceError(
+            f"{spec}: no such file; numbered pictures are named by a glob: '{pattern}'"
+        )
     else:
         raise SourceError(f"{spec}: no such file")
     pictures = [
