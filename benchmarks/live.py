@@ -58,7 +58,8 @@ class TimedWindow(WindowSink):
         super().write(result)
         if not self.shown:
             self._end = time.monotonic() + self._seconds
-        self.shown.append((result.frame.index, result.frame.time, time.monotonic()))
+        assert result.frame.clock is not None
+        self.shown.append((result.frame.index, result.frame.clock.timestamp(), time.time()))
         self.tick()
 
     def tick(self) -> None:
@@ -105,7 +106,7 @@ def measure(clip: Path, seconds: float) -> dict[str, object]:
         first.kill()
         time.sleep(AWAY)
         servers.append(RtspServer(clip, first.port))
-        returned.append(time.monotonic())
+        returned.append(time.time())
 
     script = threading.Thread(target=interrupt)
     script.start()

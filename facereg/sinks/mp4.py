@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,9 +31,8 @@ from ..views import view as built_in
 #: Seconds after which a live source that gives no frame is recorded as standing still: little by
 #: little, so that no long gap has to be filled at once, and the end of a stall is recorded too.
 STALL = 0.3
-#: Seconds from which on a live frame's time cannot be from the clock it should be from, as `tick`
-#: comes every 50 ms.
-OTHER_CLOCK = 30.0
+#: Seconds without a tick, which come every 50 ms, after which the machine slept or was stopped.
+MAX_STALL = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ class Mp4Sink(Sink):
         encoders.check(self._quality.codec)
         self._grid = Grid(recording_rate(info), None if info.live else info.duration)
         self._tracks, self._sar = sound.find(self._media, self._audio)
+        self._zero = math.inf  # monotonic seconds of a live source's time 0, at the latest
         self._target = output.AtomicFile(self.path, overwrite=self.overwrite, leftovers="keep")
 
     def write(self, result: FrameResult) -> None:
@@ -123,14 +124,15 @@ class Mp4Sink(Sink):
             repeats, wanted = self._grid.place(frame.time)
             before = [] if self._picture is None else [self._picture] * repeats
             self._picture, self._last = picture, frame.time
+            self._zero = min(self._zero, time.monotonic() - frame.time)
             self._send([*before, picture] if wanted else before)
 
     def tick(self) -> None:
         """Go on with the last picture while a live source gives no other."""
         if self._encoder is None or self._failed or not self._info.live:
             return
-        now = time.monotonic()
-        if STALL < now - self._last < OTHER_CLOCK:
+        now = time.monotonic() - self._zero
+        if STALL < now - self._last < MAX_STALL:
             assert self._picture is not None
             repeats, wanted = self._grid.place(now)
             self._last = now

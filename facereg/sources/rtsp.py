@@ -7,24 +7,37 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
-from typing import Any, Literal
-
-import numpy as np
+from datetime import datetime, timezone
+from typing import Literal, NamedTuple
 
 from ..components import Source
-from ..errors import SourceError, UsageError, hide_secrets
+from ..errors import MediaError, SourceError, UsageError, hide_secrets
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
-from .capture import open_capture, silent
-from .diagnosis import why_closed
+from ..video.clock import FrameClock
+from ..video.container import Container, describe
+from ..video.damage import describe_damage
+from ..video.decoder import Decoder, Picture
+from ..video.media import choose_video, open_url
+from .live import LiveFrames, Moment
 
 log = logging.getLogger(__name__)
 
-#: Seconds before the first attempt to connect again, and at most before any; each waits twice as
-#: long as the one before it.
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 10.0
+#: Seconds before the first attempt to connect again, and the maximum before any; each attempt
+#: waits twice as long as the one before it.
+FIRST_WAIT_SECONDS = 0.5
+MAX_WAIT_SECONDS = 10.0
+
+#: A file over HTTP of which a smaller fraction of the frames came broke off: some containers can
+#: only estimate how many they have.
+MIN_FRACTION = 0.9
+
+
+class Taken(NamedTuple):
+    """A picture of the stream, and when it came."""
+
+    picture: Picture
+    moment: Moment
 
 
 class RtspSource(Source):
@@ -45,6 +58,7 @@ class RtspSource(Source):
         retries: int | None = None,
         timeout: float = 3.0,
         threads: int = 1,
+        clock: Literal["host", "camera"] = "host",
     ) -> None:
         """Connect and wait for the first frame.
 
@@ -55,6 +69,8 @@ class RtspSource(Source):
                 number.
             timeout: seconds to wait for a connection and for each frame.
             threads: that decode; each beyond the first delays the pictures by one frame.
+            clock: whose time of day the frames carry: host is this machine's when they come;
+                camera is the camera's when it takes them, if the stream reports it.
 
         Raises:
             SourceError: it cannot be reached, or no picture comes.
@@ -63,20 +79,23 @@ class RtspSource(Source):
         _check(retries=retries, timeout=timeout, threads=threads)
         self._url, self._called = spec, hide_secrets(spec)
         self._transport, self._retries = transport, retries
-        self._timeout, self._threads = timeout, threads
+        self._timeout, self._threads, self._clock = timeout, threads, clock
         self._stopped = threading.Event()
         self._resized = False
-        self._capture: Any = None
-        asked = time.monotonic()
-        first = self._connect()
-        if first is None and transport == "udp" and time.monotonic() - asked < 0.9 * timeout:
-            first = self._connect()  # what tells of the pictures, or begins them, was lost
-        if first is None:
+        self._decoder: Decoder | None = None
+        try:
+            self._first = self._connect()
+        except MediaError as e:
+            if transport == "tcp":
+                raise SourceError(f"{self._called}: {e}") from e
+            self._first = self._connect_a_second_time()
+        self._orientation = self._first.picture.orientation
+        try:
+            image = self._first.picture.image(self._orientation)
+        except MediaError as e:
             self.close()
-            why = why_closed(spec, timeout, time.monotonic() - asked)
-            raise SourceError(f"{self._called}: {why}")
-        self._first = first
-        self.info = self._describe(first[0])
+            raise SourceError(f"{self._called}: {e}") from e
+        self.info = self._describe(image)
 
     @classmethod
     def matches(cls, spec: str) -> bool:
@@ -84,53 +103,70 @@ class RtspSource(Source):
         return bool(re.match(r"(rtsps?|https?)://", spec, re.IGNORECASE))
 
     def _describe(self, image: Image) -> SourceInfo:
-        import cv2
-
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        rate = Fraction(fps).limit_denominator(1001) if 1 <= fps <= 240 else None
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        finite = self._url.lower().startswith("http") and count > 0
+        count = self._description.count(self._description.rate())
+        finite = self._url.lower().startswith("http") and bool(count)
+        fps = self._description.rate() if finite else self._live_rate
         return SourceInfo(
             name=self._called,
             width=image.shape[1],
             height=image.shape[0],
-            fps=rate,
+            fps=fps if fps is not None and 1 <= fps <= 240 else None,
             live=not finite,
             frame_count=count if finite else None,
-            duration=float(count / rate) if finite and rate else None,
+            duration=self._description.duration(count, fps) if finite else None,
+            rotation=self._orientation.degrees,
         )
 
     def frames(self) -> Iterator[Frame]:
         """Yield frames until the run ends, or a finite file does.
 
         Raises:
-            SourceError: the stream was lost, and ``retries`` attempts did not bring it back.
+            SourceError: the stream was lost, and ``retries`` attempts did not bring it back; a
+                finite file stalled.
         """
-        if not self.info.live:
+        if self.info.live:
+            yield from self._live_frames()
+        else:
             yield from self._finite_frames()
-            return
-        taken: tuple[Image, float] | None = self._first
-        index = 0
-        while taken is not None:
-            yield Frame(self._fitted(taken[0]), index, taken[1])
-            index += 1
-            if self._stopped.is_set():
-                return
-            asked = time.monotonic()
-            taken = self._take() or self._connect_again(asked)
+
+    def _live_frames(self) -> Iterator[Frame]:
+        frames, taken = LiveFrames(), self._first
+        while True:
+            try:
+                yield frames.make(self._fitted(taken.picture), self._moment(taken))
+                if self._stopped.is_set():
+                    return
+                asked = time.monotonic()
+                taken = self._take()
+            except MediaError as e:
+                again = self._connect_again(str(e), asked)
+                if again is None:
+                    return
+                taken = again
 
     def _finite_frames(self) -> Iterator[Frame]:
-        taken: tuple[Image, float] | None = self._first
-        start, index = self._position(), 0
-        while taken is not None and not self._stopped.is_set():
-            yield Frame(self._fitted(taken[0]), index, self._position() - start)
-            index += 1
-            taken = self._take()
+        clock, index = FrameClock(self.info.fps), 0
         expected = self.info.frame_count or 0
-        if taken is None and index < 0.9 * expected:  # some containers can only estimate it
-            log.warning(
-                "%s broke off: %d of its %d frames could be read", self._called, index, expected
-            )
+        try:
+            for index, picture in enumerate(self._all_pictures(), 1):
+                time_ = float(clock.read(picture.time))
+                yield Frame(self._fitted(picture), index - 1, time_)
+                if self._stopped.is_set():
+                    return
+        except MediaError as e:
+            raise SourceError(
+                f"{self._called}: {e}; {index} of its {expected} frames were read"
+            ) from e
+        assert self._decoder is not None
+        text = describe_damage(
+            self._decoder.damage, index, expected, cut_off=index < MIN_FRACTION * expected
+        )
+        if text:
+            log.warning("%s broke off or is damaged: %s", self._called, text)
+
+    def _all_pictures(self) -> Iterator[Picture]:
+        yield self._first.picture
+        yield from self._pictures
 
     def stop(self) -> None:
         """Let `frames` end soon: at once while waiting to connect, else with the next frame.
@@ -142,72 +178,93 @@ class RtspSource(Source):
     def close(self) -> None:
         """Disconnect."""
         self.stop()
-        if self._capture is not None:
-            self._capture.release()
+        self._disconnect()
 
-    def _connect(self) -> tuple[Image, float] | None:
-        """Open the stream and take its first picture; None where that fails."""
-        import cv2
+    def _disconnect(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
 
-        if self._capture is not None:
-            self._capture.release()
-        milliseconds = round(1000 * self._timeout)
-        parameters = (
-            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds),
-            *(cv2.CAP_PROP_N_THREADS, self._threads),
-        )
+    def _connect(self) -> Taken:
+        """Open the stream and take its first picture.
+
+        Raises:
+            MediaError: that fails.
+        """
+        self._disconnect()
         options = {"rtsp_transport": self._transport}
-        self._capture = open_capture(self._url, cv2.CAP_FFMPEG, parameters, options)
-        return self._take() if self._capture.isOpened() else None
+        if not self._url.lower().startswith("rtsp"):
+            options = {}
+        container = open_url(self._url, self._timeout, options)
+        try:
+            stream = choose_video(container)
+            # What the camera declares; its packets' times say little before many have come.
+            self._live_rate = stream.codec_context.framerate or stream.guessed_rate
+            self._description: Container = describe(container, stream)
+            self._decoder = Decoder(container, stream, self._threads)
+            self._pictures = self._decoder.pictures()
+            return self._take()
+        except BaseException:
+            container.close()
+            self._decoder = None
+            raise
 
-    def _take(self) -> tuple[Image, float] | None:
-        """Take the next picture and the moment it came; None where none came in time."""
-        with silent():
-            if not self._capture.grab():
-                return None
-            now = time.monotonic()
-            ok, image = self._capture.retrieve()
-        if not ok or image is None:
-            return None
-        return np.asarray(image, np.uint8), now
+    def _connect_a_second_time(self) -> Taken:
+        """Connect once more: over UDP, the first packets may have been lost."""
+        try:
+            return self._connect()
+        except MediaError as e:
+            raise SourceError(f"{self._called}: {e}") from e
 
-    def _position(self) -> float:
-        """Say where in a finite file the last picture taken is shown, in seconds."""
-        import cv2
+    def _take(self) -> Taken:
+        """Take the next picture.
 
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        Raises:
+            MediaError: none came in time, or the stream ended.
+        """
+        picture = next(self._pictures, None)
+        if picture is None:
+            raise MediaError("the stream ended or broke off")
+        return Taken(picture, Moment.now())
 
-    def _connect_again(self, asked: float) -> tuple[Image, float] | None:
-        """Connect until a picture comes; None where the run ended meanwhile.
+    def _moment(self, taken: Taken) -> Moment:
+        """Return when a picture was taken, by the clock that the user chose."""
+        reported = taken.picture.clock
+        if self._clock == "host" or reported is None:
+            return taken.moment
+        return taken.moment._replace(clock=datetime.fromtimestamp(reported, timezone.utc))
+
+    def _connect_again(self, what: str, asked: float) -> Taken | None:
+        """Connect until a picture comes; None if the run ended meanwhile.
 
         Args:
+            what: what happened to the stream.
             asked: when the picture was asked for that did not come, monotonic seconds.
 
         Raises:
             SourceError: no attempt is left.
         """
-        lost = time.monotonic()
-        stalled = lost - asked > 0.9 * self._timeout
-        what = f"no picture for {self._timeout:g} s" if stalled else "the stream ended or broke off"
         log.warning("%s: %s; connecting again", self._called, what)
-        wait, attempts = FIRST_WAIT, 0
+        wait, attempts = FIRST_WAIT_SECONDS, 0
         while self._retries is None or attempts < self._retries:
             if self._stopped.wait(wait):
                 return None
             attempts += 1
-            taken = self._connect()
-            if taken is not None:
-                log.warning("%s: back after %.1f s", self._called, time.monotonic() - asked)
-                return taken
-            wait = min(2 * wait, LONGEST_WAIT)
-            log.debug("%s: attempt %d failed; next in %g s", self._called, attempts, wait)
+            try:
+                taken = self._connect()
+            except MediaError as e:
+                wait = min(2 * wait, MAX_WAIT_SECONDS)
+                log.debug("%s: attempt %d: %s; next in %g s", self._called, attempts, e, wait)
+                continue
+            log.warning("%s: back after %.1f s", self._called, time.monotonic() - asked)
+            return taken
         raise SourceError(
             f"{self._called}: {what}, and it could not be connected again in {attempts} attempts"
         )
 
-    def _fitted(self, image: Image) -> Image:
-        """Bring a picture of another size into the size of the first, with black at its sides."""
+    def _fitted(self, picture: Picture) -> Image:
+        """Bring a picture of another size to the size of the first, with black at its sides."""
+        image = picture.image(self._orientation)
         height, width = image.shape[:2]
         if (width, height) == (self.info.width, self.info.height):
             return image

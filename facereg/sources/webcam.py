@@ -6,7 +6,6 @@ import logging
 import re
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,11 +18,12 @@ from ..errors import SourceError, UsageError
 from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
 from .capture import open_capture, silent
+from .live import LiveFrames, Moment
 
 log = logging.getLogger(__name__)
 
 #: Reads that may fail before a camera counts as silent: some wake up slowly.
-WAKING = 10
+MAX_FAILED_READS = 10
 
 
 class WebcamSource(Source):
@@ -44,14 +44,14 @@ class WebcamSource(Source):
 
         Args:
             spec: its number, or a path such as /dev/video0.
-            size: what to ask it for, as 1280x720.
-            fps: frames a second to ask it for.
-            fourcc: how it sends pictures, as MJPG; many cameras are fast only with that.
+            size: the size to ask it for, such as 1280x720.
+            fps: the frames a second to ask it for.
+            fourcc: how it sends pictures, such as MJPG; many cameras are fast only with that.
             mirror: whether a window shows it as a mirror does; files are never mirrored.
 
         Raises:
             SourceError: there is no such camera, or it is in use.
-            UsageError: ``size`` or ``fourcc`` cannot be meant.
+            UsageError: ``size``, ``fps`` or ``fourcc`` is invalid.
         """
         wanted = _wanted(size, fps, fourcc)
         self._called = f"camera {spec}"
@@ -98,9 +98,9 @@ class WebcamSource(Source):
                 what = name.lower().replace("_", " ")
                 log.warning("%s: %s %g, not %g", self._called, what, got, wanted[name])
 
-    def _wake(self) -> tuple[Image, float]:
+    def _wake(self) -> tuple[Image, Moment]:
         with silent():
-            for _ in range(WAKING):
+            for _ in range(MAX_FAILED_READS):
                 taken = self._take()
                 if taken is not None:
                     return taken
@@ -108,11 +108,11 @@ class WebcamSource(Source):
             f"{self._called} gives no picture: another program may be using it; close that first"
         )
 
-    def _take(self) -> tuple[Image, float] | None:
-        """Take a picture and the moment it came; None where there is none."""
+    def _take(self) -> tuple[Image, Moment] | None:
+        """Take a picture and the moment it came; None if there is none."""
         if not self._capture.grab():
             return None
-        now = time.monotonic()
+        now = Moment.now()
         ok, image = self._capture.retrieve()
         return (np.asarray(image, np.uint8), now) if ok and image is not None else None
 
@@ -122,16 +122,15 @@ class WebcamSource(Source):
         Raises:
             SourceError: the camera was unplugged, or taken away.
         """
-        taken: tuple[Image, float] | None = self._first
-        index = 0
+        taken: tuple[Image, Moment] | None = self._first
+        frames = LiveFrames()
         while not self._stopped.is_set():
             if taken is None:
                 raise SourceError(
-                    f"{self._called}: no more pictures after {index} frames; it was unplugged, or "
-                    f"another program took it ({_existing()})"
+                    f"{self._called}: no more pictures after {frames.count} frames; it was "
+                    f"unplugged, or another program took it ({_existing()})"
                 )
-            yield Frame(taken[0], index, taken[1])
-            index += 1
+            yield frames.make(*taken)
             with silent():
                 taken = self._take()
 
@@ -152,7 +151,7 @@ def register_sources() -> Iterable[type[Source]]:
 
 
 def cameras(root: Path = Path("/")) -> dict[str, str]:
-    """List the video devices of a Linux machine: path -> what it calls itself."""
+    """List the video devices of a Linux machine: path -> the name that it gives itself."""
     found = {}
     devices = root.glob("dev/video[0-9]*")
     for device in sorted(devices, key=lambda d: int(re.sub(r"\D", "", d.name) or 0)):
@@ -187,12 +186,12 @@ def _wanted(size: str | None, fps: float | None, fourcc: str | None) -> dict[str
     wanted: dict[str, float] = {"BUFFERSIZE": 1}
     if fourcc is not None:
         if not re.fullmatch(r"[ -~]{4}", fourcc):
-            raise UsageError(f"source webcam: fourcc={fourcc}: must be four letters, as MJPG")
+            raise UsageError(f"source webcam: fourcc={fourcc}: must be four letters, such as MJPG")
         wanted["FOURCC"] = int.from_bytes(fourcc.encode(), "little")
     if size is not None:
         sides = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", size)
         if not sides:
-            raise UsageError(f"source webcam: size={size}: must be WIDTHxHEIGHT, as 1280x720")
+            raise UsageError(f"source webcam: size={size}: must be WIDTHxHEIGHT, such as 1280x720")
         wanted["FRAME_WIDTH"], wanted["FRAME_HEIGHT"] = float(sides[1]), float(sides[2])
     if fps is not None:
         if not 0 < fps <= 1000:

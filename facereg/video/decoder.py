@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Threads that decode a recording; each holds pictures of its own in memory.
 MAX_THREADS = 4
+
+#: Wall-clock times that wait for their pictures.
+MAX_CLOCKS = 64
 
 #: Reads that may fail one after the other before the rest of a file counts as unreadable.
 MAX_FAILED_READS = 16
@@ -82,6 +86,7 @@ class Decoder:
         self.damage = Damage()
         self._container, self._stream = container, stream
         self._tick = stream.time_base or Fraction(1)
+        self._clocks: dict[int | None, float] = {}
         self._keyed = False  # whether a key frame came, without which nothing can be decoded
         context = stream.codec_context
         context.thread_count = threads or min(os.cpu_count() or 1, MAX_THREADS)
@@ -118,7 +123,7 @@ class Decoder:
                 self.damage.missing = max(0, self._indexed() - packets)
                 return
             except av.ExitError as e:
-                raise MediaError("no picture came in time") from e
+                raise MediaError(f"no picture for {self._container.read_timeout:g} s") from e
             except av.FFmpegError as e:
                 failed += 1
                 self.damage.unreadable = e.strerror or str(e)
@@ -131,6 +136,8 @@ class Decoder:
     def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[Picture]:
         import av
 
+        if packet is not None and packet.has_sidedata("prft"):
+            self._clocks[packet.pts] = _wall_clock(bytes(packet.get_sidedata("prft")))
         if not self._keyed and packet is not None:
             self._keyed = packet.is_keyframe
             self.damage.leading += not self._keyed
@@ -143,4 +150,11 @@ class Decoder:
             if not self._keyed:  # it needs no key frames
                 self._keyed, self.damage.leading = True, 0
             self.damage.corrupt += frame.is_corrupt
-            yield Picture(frame, self._tick)
+            yield Picture(frame, self._tick, self._clocks.pop(frame.pts, None))
+        if len(self._clocks) > MAX_CLOCKS:  # those of packets that gave no picture
+            self._clocks.clear()
+
+
+def _wall_clock(data: bytes) -> float:
+    """Read the producer's reference time: microseconds since 1970, and flags."""
+    return struct.unpack_from("=q", data)[0] / 1_000_000  # type: ignore[no-any-return]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.error import FFmpegError
     from av.video.stream import VideoStream
+
+#: Where servers listen if a URL does not say.
+PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 #: What HTTP and RTSP servers mean by a status code.
 STATUS = {
@@ -68,13 +72,15 @@ def open_url(url: str, timeout: float, options: Mapping[str, str] | None = None)
         raise MediaError("its port is not a number from 1 to 65535") from None
     if not parts.hostname:
         raise MediaError(f"it names no host; write {parts.scheme}://HOST/PATH")
+    asked = time.monotonic()
     try:
         return av.open(
             url, "r", options=dict(options or {}), metadata_errors="replace",
             timeout=(timeout, timeout),
         )  # fmt: skip
     except av.FFmpegError as e:
-        raise MediaError(_why_closed(url, port, timeout, e)) from e
+        late = time.monotonic() - asked > 0.9 * timeout
+        raise MediaError(_why_closed(url, port, timeout if late else None, e)) from e
 
 
 def real_videos(container: InputContainer) -> list[VideoStream]:
@@ -114,8 +120,8 @@ def _why_no_video(path: Path, error: FFmpegError) -> str:
     return "is not a video, or a kind that cannot be read"
 
 
-def _why_closed(url: str, port: int | None, timeout: float, error: FFmpegError) -> str:
-    """Say why a stream does not open."""
+def _why_closed(url: str, port: int | None, waited: float | None, error: FFmpegError) -> str:
+    """Say why a stream does not open; ``waited`` is the time-out, if it is over."""
     import av
 
     parts = urlsplit(url)
@@ -126,15 +132,17 @@ def _why_closed(url: str, port: int | None, timeout: float, error: FFmpegError) 
         return "the server refuses this user or password"
     if kind in STATUS:
         return STATUS[kind]
-    host = f"{parts.hostname}{'' if port is None else f', port {port}'}"
+    where = f"port {port or PORTS[parts.scheme.lower()]} of {parts.hostname}"
     if isinstance(error, av.ConnectionRefusedError):
-        return f"connection refused: nothing listens there ({host})"
-    if isinstance(error, (av.ExitError, av.TimeoutError)):
-        return f"no picture came within {timeout:g} s ({host})"
+        return f"connection refused: nothing listens at {where}"
+    if waited is not None:
+        return f"no picture came from {where} within {waited:g} s"
     if isinstance(error, av.InvalidDataError):
+        if parts.scheme.lower().startswith("rtsp"):
+            return f"{where} sends no video over RTSP"
         return "it is not a video, or a kind that cannot be read"
     try:
         socket.getaddrinfo(parts.hostname, None)
     except OSError:
         return f"there is no host {parts.hostname}"
-    return f"{(error.strerror or str(error)).lower()} ({host})"
+    return f"{where}: {(error.strerror or str(error)).lower()}"

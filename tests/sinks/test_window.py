@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,8 +39,10 @@ RESULT = two_people.result()
 
 def at(index: int, moment: float | None = None, result: FrameResult = RESULT) -> FrameResult:
     """Give a result an index and a time; now, if none is said."""
-    moment = time.monotonic() if moment is None else moment
-    return replace(result, frame=replace(result.frame, index=index, time=moment))
+    now = time.monotonic()
+    moment = now if moment is None else moment
+    clock = datetime.now(timezone.utc) - timedelta(seconds=now - moment)
+    return replace(result, frame=replace(result.frame, index=index, time=moment, clock=clock))
 
 
 # The key table

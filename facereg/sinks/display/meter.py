@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from datetime import datetime, timezone
 
 from ...types import FrameResult
 
@@ -15,7 +16,7 @@ class Meter:
     """Counts results and times pictures.
 
     Args:
-        live: whether a frame's time is the moment it came, so that a latency can be told.
+        live: whether frames carry the moment at which they came, from which latency follows.
 
     Attributes:
         dropped: frames that are missing between those that were counted.
@@ -37,9 +38,10 @@ class Meter:
 
     def shown(self, result: FrameResult) -> None:
         """Take note that a result is on the screen now."""
-        now = time.monotonic()
-        self._shown.append(now)
-        spent = 1000 * (now - result.frame.time)
+        self._shown.append(time.monotonic())
+        if result.frame.clock is None:
+            return
+        spent = 1000 * (datetime.now(timezone.utc) - result.frame.clock).total_seconds()
         self.latency = spent if self.latency is None else 0.9 * self.latency + 0.1 * spent
 
     @property
