@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import output
-from ..errors import SinkError
+from ..errors import SinkError, missing_extra
 from ..types import Labels
 from .lines import Line
 
@@ -34,20 +34,21 @@ class ReadableDump(Protocol):
 
 
 def export(dump: ReadableDump, path: Path) -> None:
-    """Write one annotation for each class in each frame, and for each face where it is known.
+    """Write an annotation for each class in each frame, for each face separately if possible.
 
-    An annotation has the fields of COCO's (``segmentation`` as compressed RLE, ``area``, ``bbox``,
-    ``iscrowd``, ``category_id``: the class id, ``image_id``: the frame's index in the source), and
-    ``face_id`` in a dump with ``instances=yes``, or where a frame has but one face.
+    An annotation has COCO's fields (``segmentation`` as compressed RLE, ``area``, ``bbox``,
+    ``iscrowd``, ``category_id``: the class id, ``image_id``: the frame's index in the source). It
+    has a ``face_id`` if the dump was made with ``instances=yes`` or the frame has only one face.
 
     Raises:
-        SinkError: pycocotools is missing, or the file exists or cannot be written.
+        FaceregError: pycocotools is not installed.
+        SinkError: the file exists or cannot be written.
         SourceError: a map is damaged.
     """
     try:
         from pycocotools import mask as rle
     except ImportError:
-        raise SinkError("COCO export needs pycocotools: pip install pycocotools") from None
+        raise missing_extra("pycocotools", "formats", "COCO export") from None
     output.check_file(path, (".json",), overwrite=False)
     try:
         with output.AtomicFile(path) as target, target.open("w", encoding="utf-8") as file:
@@ -58,7 +59,7 @@ def export(dump: ReadableDump, path: Path) -> None:
 
 
 def _document(dump: ReadableDump, rle: Any) -> Iterator[str]:
-    """Yield the JSON text piece by piece: the annotations of hours do not fit in memory."""
+    """Yield the JSON text in pieces: the annotations of hours do not fit in memory."""
     images = []
     yield '{"annotations": ['
     number = 0
@@ -105,7 +106,7 @@ def _annotations(
 def _by_face(
     dump: ReadableDump, line: Line, labels: Labels
 ) -> Iterator[tuple[int | None, NDArray[np.uint8]]]:
-    """Yield (face id, label map of that face alone); one map of all where nobody knows whose."""
+    """Yield (face id, that face's label map), or (None, the label map) if faces are not known."""
     faces = line["faces"]
     if len(faces) <= 1 or not dump.manifest.get("instances"):
         yield (faces[0]["id"] if len(faces) == 1 else None), labels

@@ -10,7 +10,7 @@ from ..errors import SinkError
 from ..output import append_to, create_file, write_file
 from . import repair
 from .lines import LINES, Line
-from .manifest import MANIFEST, Manifest, encode_json
+from .manifest import MANIFEST, Manifest, encode_json, read_manifest
 from .writers import CONTAINERS, MAX_BUFFERED_FRAMES, FrameMaps
 
 
@@ -39,6 +39,7 @@ class DumpWriter:
         self._folder, self.manifest = folder, manifest
         self._latest: deque[int] = deque(maxlen=MAX_BUFFERED_FRAMES + 1)  # indices of last lines
         self._latest.extend(line["index"] for line in kept)
+        self._was_complete = bool(kept) and _is_complete(folder, len(kept))
         write_file(folder / MANIFEST, manifest.encode())
         self._lines = append_to(folder / LINES) if kept else create_file(folder / LINES)
         self._container = CONTAINERS[manifest.format](folder, manifest)
@@ -84,10 +85,13 @@ class DumpWriter:
     def finish(self, *, complete: bool) -> None:
         """Write the manifest as it is after the run.
 
+        A complete dump to which a run that failed has added nothing is still complete.
+
         Raises:
             SinkError: it cannot be written.
         """
-        done = self.manifest.completed(self.count, complete)
+        unchanged = self._was_complete and self.count == len(self.kept)
+        done = self.manifest.completed(self.count, complete or unchanged)
         write_file(self._folder / MANIFEST, done.encode())
 
     def abandon(self) -> None:
@@ -110,3 +114,9 @@ class DumpWriter:
                 raise SinkError(f"{self._folder / LINES}: no room for a whole line")
             self.count += 1
             self._latest.append(line["index"])
+
+
+def _is_complete(folder: Path, frames: int) -> bool:
+    """Whether a dump that was repaired was complete before, and has so many frames still."""
+    old = read_manifest(folder)
+    return old.complete and old.values["frames"] == frames

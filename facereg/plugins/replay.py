@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..components import Detector, Segmenter
-from ..errors import SourceError
+from ..errors import SinkError, SourceError
 from ..hookspecs import hookimpl
 from ..masks.dump import MaskDump
 from ..masks.lines import Line
+from ..output import FolderLock
 from ..types import Box, Detection, Frame, Labels, RegionMasks
 
 
@@ -25,19 +26,19 @@ class ReplayDetector(Detector):
 
     name = "replay"
 
-    #: Who is who is known: no tracker is needed, and none may move the boxes.
+    #: The ids are known: no tracker is needed, and none may move the boxes.
     tracks: ClassVar[bool] = True
 
     def __init__(self, *, path: Path) -> None:
         """Open a dump.
 
         Raises:
-            SourceError: it is none, or it is damaged.
+            SourceError: it is none, it is damaged, or a run is writing it.
         """
-        self._dump = MaskDump(path)
+        self._dump, self._lock = _open(path)
 
     def detect(self, frame: Frame) -> Sequence[Detection]:
-        """Look a frame's faces up.
+        """Look up a frame's faces.
 
         Raises:
             SourceError: the dump has no such frame.
@@ -49,13 +50,14 @@ class ReplayDetector(Detector):
 
     def close(self) -> None:
         self._dump.close()
+        self._lock.release()
 
 
 class ReplaySegmenter(Segmenter):
-    """Gives the regions that a dump has for each frame: ``-s replay:MASKDIR``.
+    """Returns the regions that a dump has for each frame: ``-s replay:MASKDIR``.
 
-    The whole frame's label map comes out as it is in the dump. Which face a pixel belongs to is
-    known in a dump with ``instances=yes``, and else taken from the boxes.
+    The label map of the whole frame comes out as it is in the dump. The face that a pixel belongs
+    to is known in a dump with ``instances=yes``, and estimated from the boxes in any other.
     """
 
     name = "replay"
@@ -64,12 +66,12 @@ class ReplaySegmenter(Segmenter):
         """Open a dump.
 
         Raises:
-            SourceError: it is none, or it is damaged.
+            SourceError: it is none, it is damaged, or a run is writing it.
         """
-        self._dump = MaskDump(path)
+        self._dump, self._lock = _open(path)
 
     def segment(self, frame: Frame, detections: Sequence[Detection]) -> Sequence[RegionMasks]:
-        """Look a frame's regions up.
+        """Look up a frame's regions.
 
         Raises:
             SourceError: the dump has no such frame, or its map has another size or is damaged.
@@ -81,8 +83,8 @@ class ReplaySegmenter(Segmenter):
                 f"{self._dump.path} was made from frames of {labels.shape[1]}x{labels.shape[0]}, "
                 f"and frame {frame.index} is {frame.width}x{frame.height}: another source?"
             )
-        owners = self._owners(frame.index, labels, faces) if len(faces) > 1 else None
-        return [_cut(labels, owners, faces, self._find(frame, d, faces)) for d in detections]
+        owners = self._find_owners(frame.index, labels, faces) if len(faces) > 1 else None
+        return [_cut(labels, owners, faces, self._match(frame, d, faces)) for d in detections]
 
     def describe(self) -> dict[str, str]:
         """Name the model that the dump was made with."""
@@ -91,9 +93,10 @@ class ReplaySegmenter(Segmenter):
 
     def close(self) -> None:
         self._dump.close()
+        self._lock.release()
 
-    def _find(self, frame: Frame, detection: Detection, faces: list[Line]) -> int:
-        """Say which of the dump's faces a detection is."""
+    def _match(self, frame: Frame, detection: Detection, faces: list[Line]) -> int:
+        """Return the position of a detection's face in the frame's line."""
         overlaps = [detection.box.iou(Box(*face["box"])) for face in faces]
         if not any(overlaps):
             raise SourceError(
@@ -102,8 +105,8 @@ class ReplaySegmenter(Segmenter):
             )
         return overlaps.index(max(overlaps))
 
-    def _owners(self, index: int, labels: Labels, faces: list[Line]) -> NDArray[np.int32]:
-        """Say which of the faces each pixel belongs to, by its number; -1: none."""
+    def _find_owners(self, index: int, labels: Labels, faces: list[Line]) -> NDArray[np.int32]:
+        """Return the position of each pixel's face in the frame's line, (H, W); -1 for none."""
         owners = np.full(labels.shape, -1, np.int32)
         if self._dump.manifest.get("instances"):
             ids = self._dump.instances(index)
@@ -112,25 +115,34 @@ class ReplaySegmenter(Segmenter):
             return owners
         nearest = np.full(labels.shape, np.inf, np.float32)
         for i, face in enumerate(faces):
-            part, reach = nearest[_crop(face).slices], _reach(face)
-            nearer = reach < part
+            part, distance = nearest[_crop(face).slices], _distances(face)
+            nearer = distance < part
             owners[_crop(face).slices][nearer] = i
-            np.minimum(part, reach, out=part)
+            np.minimum(part, distance, out=part)
         return owners
 
 
-def _reach(face: Line) -> NDArray[np.float32]:
-    """Say how many times a face's box must grow to hold each pixel of its crop, (h, w)."""
+def _open(path: Path) -> tuple[MaskDump, FolderLock]:
+    """Open a dump, and keep it from being written: this very run must not replace it."""
+    dump = MaskDump(path)
+    try:
+        return dump, FolderLock(path, "read")
+    except SinkError as e:
+        raise SourceError(str(e)) from e
+
+
+def _distances(face: Line) -> NDArray[np.float32]:
+    """Return how many times a face's box must grow to reach each pixel of its crop, (h, w)."""
     box, crop = Box(*face["box"]), _crop(face)
     across = np.abs(np.arange(crop.x0, crop.x1) - (box.x0 + box.x1) / 2) / max(1, box.width)
     down = np.abs(np.arange(crop.y0, crop.y1) - (box.y0 + box.y1) / 2) / max(1, box.height)
-    reach: NDArray[np.float32]
-    reach = np.maximum(across.astype(np.float32)[None], down.astype(np.float32)[:, None])
-    return reach
+    distances: NDArray[np.float32]
+    distances = np.maximum(across.astype(np.float32)[None], down.astype(np.float32)[:, None])
+    return distances
 
 
 def _crop(face: Line) -> Box:
-    """Find the part of the frame that a face's regions are in; empty where it was not parsed."""
+    """Return the part of the frame that a face's regions are in; empty if it was not parsed."""
     return Box(*face.get("crop", (0, 0, 0, 0)))
 
 
@@ -142,13 +154,13 @@ def _line(dump: MaskDump, frame: Frame) -> Line:
 
 
 def _cut(
-    labels: Labels, owners: NDArray[np.int32] | None, faces: list[Line], number: int
+    labels: Labels, owners: NDArray[np.int32] | None, faces: list[Line], position: int
 ) -> RegionMasks:
-    """Cut one face's regions out of the frame's map; without owners all are its own."""
-    crop = _crop(faces[number])
+    """Cut one face's regions out of the frame's map; without owners, all pixels are its own."""
+    crop = _crop(faces[position])
     own = labels[crop.slices]
     if owners is not None:
-        own = np.where(owners[crop.slices] == number, own, np.uint8(0))
+        own = np.where(owners[crop.slices] == position, own, np.uint8(0))
     return RegionMasks(crop, np.ascontiguousarray(own))
 
 

@@ -12,9 +12,8 @@ from .. import output
 from ..components import Run, Sink
 from ..errors import SinkError
 from ..hookspecs import hookimpl
-from ..masks.manifest import utc_text
 from ..regions import CLASSES
-from ..types import Box, FrameResult, Image, RegionMasks, SourceInfo
+from ..types import Box, FrameResult, Image, RegionMasks, SourceInfo, utc_text
 from .tables import TABLES, Figures, Row, Table, open_table
 
 
