@@ -61,16 +61,18 @@ class Journal:
         be replaced.
         """
         there = [path for path in job.outputs.values() if path.exists()]
-        last = self._last.get(job.name, {})
+        last, own = self._last.get(job.name, {}), self._entry(job, "done")
         if job.state == "failed":
             return
-        if there and last == self._entry(job, "done"):
+        if there and last == own:
             job.state = "skipped"
         elif there and not overwrite and last.get("state") in (None, "done"):
             what = "from another source or with other options" if last else "not by facereg batch"
             job.fail(f"{there[0]} is there, made {what}; --overwrite replaces it")
         else:
+            asked = ("source", "stamp", "version", "options")
             job.replaces = bool(there)
+            job.resumes = all(last.get(key) == own[key] for key in asked)
 
     def write(self, job: Job, event: Event) -> None:
         """Add a line.

@@ -42,6 +42,7 @@ class Job:
         total: frames that it has, if its process has said so.
         totals: the statistics of its run.
         replaces: whether it may replace existing outputs.
+        resumes: whether existing masks were begun from the same source with the same options.
         attempts: how often it was begun.
     """
 
@@ -56,6 +57,7 @@ class Job:
     total: int | None = None
     totals: dict[str, Any] | None = None
     replaces: bool = False
+    resumes: bool = False
     attempts: int = 0
 
     def fail(self, reason: str) -> None:

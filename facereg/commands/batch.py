@@ -187,7 +187,12 @@ def command(job: Job, segmenter: str, args: argparse.Namespace) -> list[str]:
     line = ["run", str(job.source.absolute()), "--quiet"]
     for flag, path in job.outputs.items():
         line += [flag, f"{path}{os.sep if flag == '-o' and job.pictures else ''}"]
-    switches = {"--overwrite": job.replaces, "--debug": args.debug}
+    again = job.attempts > 1
+    switches = {
+        "--overwrite": job.replaces or again,
+        "--resume": "-m" in job.outputs and (job.resumes or again),
+        "--debug": args.debug,
+    }
     line += [flag for flag, on in switches.items() if on]
     video = {"codec": None, "crf": None} if job.pictures else {}
     return python_command(

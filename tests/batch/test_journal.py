@@ -45,7 +45,9 @@ def test_what_a_job_left_that_was_not_done_is_replaced(tmp_path: Path, event: Ev
     note(tmp_path, event)
 
     again = decision(tmp_path)
-    assert (again.state, again.replaces) == ("waiting", True)
+    assert (again.state, again.replaces, again.resumes) == ("waiting", True, True)
+    other = decision(tmp_path, start=2.5)
+    assert (other.state, other.replaces, other.resumes) == ("waiting", True, False)
 
 
 def test_what_is_missing_is_done_again(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from facereg.commands.batch import _at_once
 from facereg.workers import cores
 from tests import clips
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def inputs(face_clip: Path, no_face_clip: Path, tmp_path: Path) -> Path:
@@ -204,12 +206,35 @@ def test_ctrl_c_finishes_what_was_begun_and_the_same_command_goes_on(tmp_path: P
     assert sorted(p.name for p in out.glob("[!.]*")) == ["long.masks", "long.mp4"]
     assert not list(out.glob(".*.mp4"))
 
-    again = subprocess.run(
+    other = subprocess.run(
         [*command, "--duration", "0.4"], capture_output=True, text=True, check=False
     )
-    assert again.returncode == 0, again.stderr
-    assert states(json.loads(again.stdout)) == ["done", "done"]
+    assert other.returncode == 0, other.stderr
+    assert states(json.loads(other.stdout)) == ["done", "done"]
     assert clips.probe(out / "long.mp4").frames == len(facereg.open_masks(out / "long.masks")) == 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are other there")
+def test_after_a_kill_of_everything_the_same_command_resumes(tmp_path: Path) -> None:
+    clip = clips.write_clip(tmp_path / "long.mp4", clips.still(200))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "facereg", "batch", str(clip), "-o", str(out), "-m"]
+    command += ["-d", "haar", "--json", "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        lines = out / "long.masks" / "frames.jsonl"
+        while not (lines.exists() and lines.read_text().count("\n") > 30):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+
+    while True:  # the recording's process notices at its next word
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "another run" not in done.stdout:
+            break
+    (found,) = json.loads(done.stdout)["inputs"]
+    assert found["state"] == "done", found
+    assert found["totals"]["cached"] > 10
+    assert clips.probe(out / "long.mp4").frames == 200
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
