@@ -1,6 +1,6 @@
-"""What a run keeps from frame to frame, so that another run can go on where it ended.
+"""What a run keeps from frame to frame, so that another run can continue where it ended.
 
-A *state* is a mapping of plain JSON values and numpy arrays, nested as they like. It is stored
+A *state* is a mapping of plain JSON values and numpy arrays, nested in any way. It is stored
 without pickle, and every number comes back exactly as it was.
 """
 
@@ -9,51 +9,54 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .types import Face, Frame
+from .types import Frame, FrameResult
 
 State = Mapping[str, Any]
 
-#: The key under which an array's number stands in the place of the array.
+#: The key that marks an array's number in place of the array.
 ARRAY = "__array__"
 
 #: Bytes of the checksum that a stored state begins with.
-CHECKSUM = hashlib.sha256().digest_size
+CHECKSUM_BYTES = hashlib.sha256().digest_size
 
 
 class Stateful(Protocol):
     """A part of the pipeline that may remember earlier frames: the tracker, the segmenter."""
 
     def state(self) -> State | None:
-        """Tell what is kept from frame to frame; None where it cannot be told."""
+        """Return what is kept from frame to frame; None if it cannot be told."""
 
     def restore(self, state: State) -> None:
-        """Take up what `state` told in another run, before the first frame."""
+        """Continue from what `state` returned in another run, before the first frame."""
 
 
-class Cache(Protocol):
-    """What an earlier run found, and what this one leaves for the next.
+class FrameParser(Stateful, Protocol):
+    """What finds and parses the faces of one frame after another."""
 
-    The thread that parses calls `restore` once, before all else, then `recall` for every frame,
-    and `keep` after each that was not recalled. `finish` comes from the main thread.
+    def parse(self, frame: Frame, coming: Sequence[Frame]) -> FrameResult:
+        """Find and parse the faces of the frame after the last one."""
+
+
+class Resume(Protocol):
+    """What lets a run continue exactly where an earlier one was cut off.
+
+    Attributes:
+        cached: frames whose faces an earlier run had parsed.
     """
 
-    def restore(self, parts: Mapping[str, Stateful]) -> None:
-        """Put the parts of the pipeline, by name, where they were after the last known frame."""
+    cached: int
 
-    def recall(self, frame: Frame) -> tuple[Face, ...] | None:
-        """Give the faces of a frame that is known; None for the first that is not, and later."""
+    def parse(self, frame: Frame, coming: Sequence[Frame], parser: FrameParser) -> FrameResult:
+        """Return the faces of a frame: those that the earlier run found, or else the parser's.
 
-    def keep(self, frame: Frame, parts: Mapping[str, Stateful]) -> None:
-        """Note, now and then, where the parts are after a frame."""
-
-    def finish(self) -> None:
-        """Be told that the run came to its own end: there is nothing to go on with."""
+        Called by one thread for every frame, in order, after the sinks have been opened.
+        """
 
 
 def pack(state: State) -> bytes:
@@ -76,7 +79,7 @@ def unpack(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: a byte of it is missing or another.
     """
-    checksum, rest = data[:CHECKSUM], data[CHECKSUM:]
+    checksum, rest = data[:CHECKSUM_BYTES], data[CHECKSUM_BYTES:]
     if hashlib.sha256(rest).digest() != checksum:
         raise ValueError("a stored state is damaged")
     with np.load(io.BytesIO(rest), allow_pickle=False) as stored:

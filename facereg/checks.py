@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .components import EndRun
+from .components import Detector, EndRun, Segmenter
 from .errors import FaceregError, PluginError
 from .regions import CLASSES
 from .types import Box, Detection, Frame, Image, RegionMasks
@@ -33,6 +33,36 @@ def describe_component(kind: str, component: object) -> str:
     file = getattr(sys.modules.get(module), "__file__", None)
     own = module.partition(".")[0] == __name__.partition(".")[0]
     return f"{kind} {name}" if own else f"{kind} {name} ({file or module})"
+
+
+def detect_faces(detector: Detector, frame: Frame) -> tuple[Detection, ...]:
+    """Run a detector on a frame and check what it answers.
+
+    Returns:
+        The faces inside the frame; with tracks only if the detector follows faces itself.
+
+    Raises:
+        PluginError: it raised something, or its answer is wrong; see `check_detections`.
+    """
+    name = describe_component("detector", detector)
+    with wrap_errors(name, frame, PluginError):
+        found = check_detections(detector.detect(frame), frame, name)
+    # The numbers of a detector that looks at each frame alone mean nothing in the next.
+    return found if detector.tracks else tuple(replace(one, track=None) for one in found)
+
+
+def segment_faces(
+    segmenter: Segmenter, frame: Frame, detections: Sequence[Detection]
+) -> tuple[RegionMasks, ...]:
+    """Run a segmenter on the faces of a frame and check what it answers.
+
+    Raises:
+        PluginError: it raised something, or its answer is wrong; see `check_regions`.
+    """
+    name = describe_component("segmenter", segmenter)
+    with wrap_errors(name, frame, PluginError):
+        found = segmenter.segment(frame, detections)
+        return check_regions(found, frame, len(detections), name)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from .._version import __version__
 from ..components import Segmenter, Sink
 from ..errors import FaceregError, UsageError
 from ..masks.outputs import forget_outputs, is_replaceable, remember_outputs
-from ..masks.resume import ResultCache
+from ..masks.resume import ExactResume
 from ..output import stamp
 from ..pipeline.processor import Processor
 from ..pipeline.settings import Settings
@@ -74,10 +74,10 @@ def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[To
     settings = Settings(
         **options.settings(args),
         provenance=_provenance(args.detector, args.segmenter, segmenter),
-        cache=None if detector.tracks else _cache(sinks, args),
     )
+    resume = None if detector.tracks else _exact_resume(sinks, args)
     source = registry.open_source(args.source, start=args.start)
-    processor = Processor(source, detector, segmenter, [*sinks, *watchers], settings)
+    processor = Processor(source, detector, segmenter, [*sinks, *watchers], settings, resume)
     interrupted = True
     try:
         interrupted = _run_until_signalled(processor)
@@ -166,8 +166,8 @@ def _provenance(detector: str, spec: str, segmenter: Segmenter) -> dict[str, obj
     return {"detector": detector, "segmenter": spec, "model": segmenter.describe()}
 
 
-def _cache(sinks: list[Sink], args: argparse.Namespace) -> ResultCache | None:
-    """Attach a resume cache to the first masks sink, if any.
+def _exact_resume(sinks: list[Sink], args: argparse.Namespace) -> ExactResume | None:
+    """Make the first masks sink resumable, if there is one.
 
     A run resumes another one's masks if both read the same files with the same options.
     """

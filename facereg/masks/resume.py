@@ -1,13 +1,12 @@
-"""What a dump of masks keeps for the run that resumes it, so that nothing is inferred twice.
+"""What a mask dump keeps so that a run that was cut off can be resumed exactly.
 
-Beside the masks, two hidden files, until the run has come to its end:
+Besides the masks, two hidden files, until the run has come to its end:
 
 ``.faces.jsonl``
-    a line a frame: its faces, exactly, with what neither ``frames.jsonl`` nor the label map tells:
+    a line a frame: its faces, exactly, with what neither ``frames.jsonl`` nor the label map holds:
     landmarks, scores to the last digit, and pixels that a nearer face hides.
 ``.state``
-    what detector, segmenter and tracker knew after one of the last frames, and in which kind of
-    run.
+    what tracker and segmenter knew after one of the last frames, and in which kind of run.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import output
-from ..checkpoint import State, Stateful, pack, unpack
-from ..errors import SinkError
+from ..checkpoint import FrameParser, State, pack, unpack
+from ..checks import wrap_errors
+from ..errors import PluginError, SinkError
 from ..output import write_file
 from ..types import Face, Frame, FrameResult, Labels
 from . import faces
@@ -34,91 +34,70 @@ log = logging.getLogger(__name__)
 
 FACES, STATE = ".faces.jsonl", ".state"
 
-#: The state is kept after so many frames, when at least so many seconds have passed.
-FRAMES, SECONDS = 10, 1.0
+#: A checkpoint is made after this many frames, when at least this many seconds have passed.
+CHECKPOINT_FRAMES, CHECKPOINT_SECONDS = 10, 1.0
 
 
-class ResultCache:
-    """The results of an earlier run into this folder, and what this one leaves for the next.
+class ExactResume:
+    """The results of an earlier run into a folder, and what this run leaves for the next one.
 
-    The thread that parses calls `restore`, `recall` and `keep`; the dump's sink calls the rest.
+    The parser's thread calls `parse`, after the dump's sink has called `open`; the sink, in its
+    own thread, calls all else.
 
     Args:
-        folder: the dump's.
-        settings: what two runs must agree in for one to go on where the other ended; plain JSON
-            values.
+        settings: what two runs must have in common for one to resume the other; plain JSON values.
+
+    Attributes:
+        cached: frames whose faces the earlier run had parsed.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
-        self._folder = folder
+    def __init__(self, settings: Mapping[str, object]) -> None:
+        self.cached = 0
         self._settings = json.loads(json.dumps(settings))
-        self._earlier: _Earlier | None = None
-        self._file: io.FileIO | None = None
-        self._last = -1  # index of the last frame that is in the file of faces
-        self._sums: dict[int, int] = {}  # of lines that the dump has already, and parsed again
-        self._pending: deque[tuple[int, bytes]] = deque()
-        self._since, self._time = 0, time.monotonic()
-        self._on, self._finished = True, False
+        self._earlier: _EarlierRun | None = None
+        self._is_restored = False  # whether the parser is where the earlier run ended
+        self._sums: dict[int, int] = {}  # of lines that the dump already has, and parsed again
 
-    # --- what the pipeline calls -----------------------------------------------------------------
+    # --- what the parser's thread calls ----------------------------------------------------------
 
-    def restore(self, parts: Mapping[str, Stateful]) -> None:
-        """Put the parts of the pipeline where they were; forget the earlier run if they refuse."""
-        if self._earlier is None:
-            return
-        before = {name: s for name, part in parts.items() if (s := part.state()) is not None}
-        states = self._earlier.parts
-        if parts.keys() == before.keys() == states.keys():
-            try:
-                for name, part in parts.items():
-                    part.restore(states[name])
-            except Exception as e:  # whatever somebody else's part makes of it
-                for name, state in before.items():
-                    parts[name].restore(state)
-                reason = f"{name} cannot go on from its stored state: {type(e).__name__}: {e}"
-            else:
-                return
-        else:
-            reason = f"the stored state is one of {', '.join(states)}"
-        log.warning("%s: every frame is parsed again: %s", self._folder, reason)
-        self._forget()
-        self._give_up()
-
-    def recall(self, frame: Frame) -> tuple[Face, ...] | None:
-        """Rebuild the faces of a frame that the earlier run parsed.
+    def parse(self, frame: Frame, coming: Sequence[Frame], parser: FrameParser) -> FrameResult:
+        """Return the faces of a frame: those that the earlier run found, or else the parser's.
 
         Raises:
             SinkError: the earlier run had another frame here.
             SourceError: its label map is damaged.
+            PluginError: the parser failed, or its state cannot be stored.
         """
-        if self._earlier is None:
-            return None
-        if frame.index > self._earlier.last:
+        if self._earlier is not None and not self._is_restored:
+            self._restore(parser)
+        if self._earlier is not None:
+            if frame.index <= self._earlier.last:
+                self.cached += 1
+                return FrameResult(frame, self._earlier.faces(frame))
             self._forget()
-            return None
-        return self._earlier.faces(frame)
+        result = parser.parse(frame, coming)
+        if self._checkpoints.is_due():
+            with wrap_errors("state of tracker and segmenter", frame, PluginError):
+                state = parser.state()
+                stored = {"settings": self._settings, "index": frame.index, "parser": state}
+                self._checkpoints.add(frame.index, None if state is None else pack(stored))
+        return result
 
-    def keep(self, frame: Frame, parts: Mapping[str, Stateful]) -> None:
-        """Take the state of the parts, if the last one is old enough.
+    def _restore(self, parser: FrameParser) -> None:
+        """Put the parser where the earlier run ended; forget that run if the parser refuses."""
+        assert self._earlier is not None
+        self._is_restored = True
+        try:
+            parser.restore(self._earlier.state)
+        except PluginError as e:
+            log.warning("%s: every frame is parsed again: %s", self._folder, e)
+            self._forget()
+            self._checkpoints.give_up()
 
-        Raises:
-            TypeError: a part's state cannot be stored.
-        """
-        self._since += 1
-        now = time.monotonic()
-        if not self._on or self._since < FRAMES or now - self._time < SECONDS:
-            return
-        self._since, self._time = 0, now
-        states = {name: part.state() for name, part in parts.items()}
-        if None in states.values():
-            self._on = False
-            return
-        stored = {"settings": self._settings, "index": frame.index, "parts": states}
-        self._pending.append((frame.index, pack(stored)))
-
-    def finish(self) -> None:
-        """Be told that the run came to its own end."""
-        self._finished = True
+    def _forget(self) -> None:
+        if self._earlier is not None:
+            self._earlier.close()
+        self._earlier = None
 
     # --- what the sink calls ---------------------------------------------------------------------
 
@@ -133,102 +112,159 @@ class ResultCache:
             SinkError: the folder cannot be written to.
         """
         self._folder = maps.folder
+        self._faces = _FaceLog(self._folder / FACES)
+        self._checkpoints = _Checkpoints(self._folder / STATE)
         self._earlier = _find(self._folder, self._settings, kept, maps)
         rows: list[bytes] = []
         if self._earlier is None:
             output.discard(self._folder / STATE)
         else:
-            rows, self._last = self._earlier.rows, self._earlier.last
+            rows = self._earlier.rows
         self._sums = {line["index"]: _checksum(line) for line in kept[len(rows) :]}
-        write_file(self._folder / FACES, b"".join(row + b"\n" for row in rows))
+        self._faces.open(rows, -1 if self._earlier is None else self._earlier.last)
 
     def __contains__(self, index: int) -> bool:
         """Whether a frame is known, so that nothing of it need be written."""
-        return index <= self._last
+        return index <= self._faces.last
 
-    def note(self, result: FrameResult, labels: Labels, line: Line) -> None:
+    def append(self, result: FrameResult, labels: Labels, line: Line) -> None:
         """Write the faces of a frame.
 
         Args:
             result: the frame and its faces.
             labels: its label map.
-            line: its line of the dump. Where the dump has another, from other settings or another
-                machine, no later run can go on from this one.
+            line: its line of the dump. If the dump has another, from other settings or another
+                machine, no later run can continue from this one.
 
         Raises:
             SinkError: they cannot be written.
         """
-        index, path = result.frame.index, self._folder / FACES
-        if not self._on:
+        if not self._checkpoints.is_on:
             return
+        index = result.frame.index
         if self._sums.pop(index, None) not in (None, _checksum(line)):
             log.warning(
                 "%s: frame %d is another than it was in the run that is resumed: other settings, "
                 "or another machine; --overwrite starts again", self._folder, index,
             )  # fmt: skip
-            self._give_up()
+            self._checkpoints.give_up()
             return
-        alone = len(result.faces) == 1
-        saved = [faces.save(face, labels, alone=alone) for face in result.faces]
-        row = json.dumps({"index": index, "time": result.frame.time, "faces": saved}) + "\n"
-        try:
-            if self._file is None:
-                self._file = path.open("ab", buffering=0)
-            written = self._file.write(row.encode())
-        except OSError as e:
-            raise SinkError(f"{path}: {e.strerror or e}") from e
-        if written != len(row):
-            raise SinkError(f"{path}: no room for a whole line")
-        self._last = index
+        self._faces.append(result, labels)
 
-    def settle(self, index: int) -> None:
-        """Store the latest state that is not after a frame; that frame will outlive a crash.
+    def flush(self, index: int) -> None:
+        """Store the latest checkpoint that is not after a frame; that frame survives a crash.
 
         Raises:
             SinkError: it cannot be written.
         """
-        latest = None
-        while self._pending and self._pending[0][0] <= index:
-            latest = self._pending.popleft()[1]
-        if latest is not None and self._on:
-            write_file(self._folder / STATE, latest)
+        self._checkpoints.flush(index)
 
-    def close(self) -> None:
-        """Release everything; remove the files where no run will go on from here."""
+    def close(self, *, is_complete: bool) -> None:
+        """Release everything; remove the files if the run is complete: nothing can be resumed."""
         self._forget()
-        if self._file is not None:
-            self._file.close()
-        if self._finished:
-            remove_cache(self._folder)
-
-    def _forget(self) -> None:
-        if self._earlier is not None:
-            self._earlier.close()
-        self._earlier = None
-
-    def _give_up(self) -> None:
-        self._on = False
-        output.discard(self._folder / STATE)
+        self._faces.close()
+        if is_complete:
+            remove_files(self._folder)
 
 
-def remove_cache(folder: Path) -> None:
+def remove_files(folder: Path) -> None:
     """Remove what a run left for the next one."""
     output.discard(folder / STATE, folder / FACES)
 
 
-class _Earlier:
+class _FaceLog:
+    """The file of faces, a line a frame.
+
+    Attributes:
+        last: index of the last frame in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.last = -1
+        self._path = path
+        self._file: io.FileIO | None = None
+
+    def open(self, rows: Sequence[bytes], last: int) -> None:
+        """Begin with the rows of an earlier run, up to frame ``last``."""
+        self.last = last
+        write_file(self._path, b"".join(row + b"\n" for row in rows))
+
+    def append(self, result: FrameResult, labels: Labels) -> None:
+        alone = len(result.faces) == 1
+        saved = [faces.save(face, labels, alone=alone) for face in result.faces]
+        frame = result.frame
+        row = json.dumps({"index": frame.index, "time": frame.time, "faces": saved}) + "\n"
+        try:
+            if self._file is None:
+                self._file = self._path.open("ab", buffering=0)
+            written = self._file.write(row.encode())
+        except OSError as e:
+            raise SinkError(f"{self._path}: {e.strerror or e}") from e
+        if written != len(row):
+            raise SinkError(f"{self._path}: no room for a whole line")
+        self.last = frame.index
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class _Checkpoints:
+    """States of the parser, from when they are taken until their frames are safe on the disk.
+
+    The parser's thread calls `is_due` and `add`, the sink's `flush`; either gives up.
+
+    Attributes:
+        is_on: whether a later run will be able to resume this one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.is_on = True
+        self._path = path
+        self._pending: deque[tuple[int, bytes]] = deque()
+        self._frames, self._time = 0, time.monotonic()  # since the last one
+
+    def is_due(self) -> bool:
+        """Count a frame; return whether to make a checkpoint after it."""
+        self._frames += 1
+        now = time.monotonic()
+        enough = self._frames >= CHECKPOINT_FRAMES and now - self._time >= CHECKPOINT_SECONDS
+        if enough:
+            self._frames, self._time = 0, now
+        return self.is_on and enough
+
+    def add(self, index: int, state: bytes | None) -> None:
+        """Take the state after a frame; without one, nothing can be resumed."""
+        if state is None:
+            self.is_on = False
+        else:
+            self._pending.append((index, state))
+
+    def flush(self, index: int) -> None:
+        latest = None
+        while self._pending and self._pending[0][0] <= index:
+            latest = self._pending.popleft()[1]
+        if latest is not None and self.is_on:
+            write_file(self._path, latest)
+
+    def give_up(self) -> None:
+        self.is_on = False
+        output.discard(self._path)
+
+
+class _EarlierRun:
     """The frames that an earlier run parsed, up to the one that its state is of.
 
     Args:
         folder: the dump's, for errors.
-        stored: the state.
+        stored: the checkpoint.
         rows: of the file of faces.
         kept: the dump's lines, as many.
         maps: reads their label maps.
 
     Attributes:
         last: index of the last of these frames.
-        parts: what each part of the pipeline knew after it.
+        state: what the parser knew after it.
         rows: as given.
     """
 
@@ -236,12 +272,18 @@ class _Earlier:
         self, folder: Path, stored: State, rows: list[bytes], kept: Sequence[Line], maps: Maps
     ) -> None:
         self.last: int = stored["index"]
-        self.parts: dict[str, State] = stored["parts"]
+        self.state: State = stored["parser"]
         self.rows = rows
         self._folder, self._kept, self._maps = folder, kept, maps
         self._places = {line["index"]: i for i, line in enumerate(kept)}
 
     def faces(self, frame: Frame) -> tuple[Face, ...]:
+        """Rebuild the faces of a frame.
+
+        Raises:
+            SinkError: the earlier run had another frame here.
+            SourceError: its label map is damaged.
+        """
         place = self._places.get(frame.index, -1)
         row = json.loads(self.rows[place])
         if place < 0 or row["time"] != frame.time:
@@ -258,8 +300,8 @@ class _Earlier:
         self._maps.close()
 
 
-def _find(folder: Path, settings: object, kept: Sequence[Line], maps: Maps) -> _Earlier | None:
-    """Read what an earlier run left; None where it is not whole, or of another kind of run."""
+def _find(folder: Path, settings: object, kept: Sequence[Line], maps: Maps) -> _EarlierRun | None:
+    """Read what an earlier run left; None if it is not whole, or of another kind of run."""
     try:
         stored = unpack((folder / STATE).read_bytes())
         rows = (folder / FACES).read_bytes().split(b"\n")
@@ -270,7 +312,7 @@ def _find(folder: Path, settings: object, kept: Sequence[Line], maps: Maps) -> _
         return None
     if not whole or stored["settings"] != settings:
         return None
-    return _Earlier(folder, stored, rows[:count], kept[:count], maps)
+    return _EarlierRun(folder, stored, rows[:count], kept[:count], maps)
 
 
 def _checksum(line: Line) -> int:

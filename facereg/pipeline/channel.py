@@ -1,4 +1,4 @@
-"""A bounded hand-over of frames from the reader thread to the main thread."""
+"""A bounded hand-over from one thread to another."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class End(Exception):
 
 
 class Channel(Generic[T]):
-    """A deque under one condition.
+    """A queue from one producer to one consumer, under one condition.
 
-    End, error and consumer-gone are flags beside the queue, never items in it, so that neither
-    thread can wait for one that has left.
+    The end, an error and the consumer's leaving are flags beside the queue, never items in it, so
+    that neither thread can wait for one that has left.
 
     Args:
         capacity: items that may wait.
-        drop_oldest: whether a new item replaces the oldest when full, instead of waiting.
+        drop_oldest: whether, in a full channel, a new item replaces the oldest instead of waiting.
 
     Attributes:
         dropped: items that were replaced before anybody took them.
@@ -38,10 +38,10 @@ class Channel(Generic[T]):
         self.dropped = 0
 
     def put(self, item: T) -> bool:
-        """Hand an item over; wait while full, unless the oldest may be dropped.
+        """Hand an item over; wait while the channel is full, unless the oldest may be dropped.
 
         Returns:
-            False where the consumer has left and the producer should stop.
+            False if the consumer has left and the producer should stop.
         """
         with self._change:
             if self._drop_oldest and len(self._items) >= self._capacity:
@@ -56,17 +56,17 @@ class Channel(Generic[T]):
             return True
 
     def end(self, error: BaseException | None = None) -> None:
-        """Say that no more items come, because of an error or not."""
+        """Close from the producer's side: no more items come, perhaps because of an error."""
         with self._change:
             self._ended, self._error = True, error
             self._change.notify_all()
 
     def get(self, timeout: float) -> T | None:
-        """Take the oldest item; None if none came within ``timeout`` seconds.
+        """Take the oldest item; None if none comes within ``timeout`` seconds.
 
         Raises:
-            End: the producer ended and every item was taken.
-            BaseException: the producer's error, after every item was taken.
+            End: the producer has ended and every item has been taken.
+            BaseException: the producer's error, after every item has been taken.
         """
         with self._change:
             self._change.wait_for(lambda: self._items or self._ended, timeout)
@@ -81,7 +81,7 @@ class Channel(Generic[T]):
             raise End
 
     def close(self) -> None:
-        """Leave as the consumer: waiting items are dropped and the producer is told to stop."""
+        """Close from the consumer's side: drop queued items and stop the producer."""
         with self._change:
             self._gone = True
             self._items.clear()

@@ -2,45 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
 
+from ..checks import describe_component, detect_faces, wrap_errors
+from ..components import Detector
+from ..errors import PluginError
 from ..types import Detection, Frame
+from .totals import StageTimes
+
+log = logging.getLogger(__name__)
+
+#: Seconds for one frame above which a detector is reported as slow, once a run.
+SLOW_SECONDS = 5.0
 
 Found = tuple[Detection, ...]
 
 
-class Scout:
-    """Detects ahead.
+class DetectAhead:
+    """Owns a detector: calls it in its own thread, times and closes it.
 
-    What is found in a frame depends on the frame alone, so that it does not matter when, and a
-    frame that was looked at in vain costs time only.
+    What is found in a frame depends on the frame alone, so it does not matter when the detector
+    looks at it, and a frame that is prefetched in vain only costs time.
 
     Args:
-        detect: finds the faces of a frame; called from one thread, a frame at a time.
+        detector: finds the faces; called by one thread, one frame at a time.
+        max_faces: keep only this many faces of a frame, the largest; None keeps all.
+        caller_times: where the thread that asks for results counts the time that it waits.
+
+    Attributes:
+        times: time spent in the detector's thread.
     """
 
-    def __init__(self, detect: Callable[[Frame], Found]) -> None:
-        self._detect = detect
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="facereg-detector")
-        self._sent: dict[int, Future[Found]] = {}
+    def __init__(
+        self,
+        detector: Detector,
+        max_faces: int | None = None,
+        caller_times: StageTimes | None = None,
+    ) -> None:
+        self.times = StageTimes()
+        self._caller_times = caller_times or StageTimes()
+        self._detector, self._max_faces = detector, max_faces
+        self._jobs: SimpleQueue[tuple[Frame, Future[Found]] | None] = SimpleQueue()
+        self._results: dict[int, Future[Found]] = {}
+        self._thread: threading.Thread | None = None
+        self._is_slow = False
 
-    def send(self, frame: Frame) -> None:
-        """Begin with a frame that will be asked for."""
-        if frame.index not in self._sent:
-            self._sent[frame.index] = self._thread.submit(self._detect, frame)
+    def prefetch(self, frame: Frame) -> None:
+        """Begin to detect the faces of a frame that will probably be asked for."""
+        if frame.index in self._results:
+            return
+        if self._thread is None:
+            # A daemon: a detector that hangs must not keep the interpreter from ending.
+            self._thread = threading.Thread(target=self._run, name="facereg-detector", daemon=True)
+            self._thread.start()
+        self._results[frame.index] = Future()
+        self._jobs.put((frame, self._results[frame.index]))
 
-    def fetch(self, frame: Frame) -> Found:
-        """Give what is in a frame; frames before it will not be asked for any more.
+    def result(self, frame: Frame) -> Found:
+        """Return the faces of a frame; earlier frames cannot be asked for any more.
 
         Raises:
-            FaceregError: the detector failed on this frame.
+            PluginError: the detector failed on this frame.
         """
-        for index in [i for i in self._sent if i < frame.index]:
-            self._sent.pop(index).cancel()
-        self.send(frame)
-        return self._sent.pop(frame.index).result()
+        for index in [i for i in self._results if i < frame.index]:
+            self._results.pop(index).cancel()
+        self.prefetch(frame)
+        with self._caller_times.timed("wait"):
+            return self._results.pop(frame.index).result()
 
     def close(self) -> None:
-        """Wait for what the detector is at, and drop the rest."""
-        self._thread.shutdown(cancel_futures=True)
+        """Wait for the frame that the detector is working on, drop the rest, close the detector.
+
+        Raises:
+            PluginError: the detector cannot be closed.
+        """
+        for future in self._results.values():
+            future.cancel()
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+        with wrap_errors(describe_component("detector", self._detector), None, PluginError):
+            self._detector.close()
+
+    def _run(self) -> None:
+        """Work off the queue, in the detector's thread."""
+        while (job := self._jobs.get()) is not None:
+            frame, future = job
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(self._detect(frame))
+                except BaseException as e:
+                    future.set_exception(e)
+
+    def _detect(self, frame: Frame) -> Found:
+        start = time.perf_counter()
+        with self.times.timed("detect"):
+            found = largest(detect_faces(self._detector, frame), self._max_faces)
+        if (spent := time.perf_counter() - start) > SLOW_SECONDS and not self._is_slow:
+            self._is_slow = True
+            name = describe_component("detector", self._detector)
+            log.warning("%s took %.0f s for frame %d", name, spent, frame.index)
+        return found
+
+
+def largest(detections: Sequence[Detection], count: int | None) -> Found:
+    """Keep the largest faces of a frame, at most ``count``; None keeps all.
+
+    >>> from facereg.types import Box
+    >>> faces = [Detection(Box(0, 0, side, side), 0.9) for side in (4, 12, 8)]
+    >>> [d.box.width for d in largest(faces, 2)]
+    [12, 8]
+    """
+    if count is None or len(detections) <= count:
+        return tuple(detections)
+    return tuple(sorted(detections, key=lambda d: (-d.box.area, d.box))[:count])

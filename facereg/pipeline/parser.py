@@ -3,170 +3,199 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..checkpoint import Stateful
-from ..checks import check_detections, check_regions, describe_component, wrap_errors
+from ..checkpoint import State, Stateful
+from ..checks import describe_component, segment_faces, wrap_errors
 from ..components import Detector, Segmenter
 from ..errors import PluginError
 from ..tracking.tracker import Tracker
-from ..types import Face, Frame, FrameResult, RegionMasks
-from .lookahead import Found, Scout
-from .settings import Settings
-from .totals import Totals
+from ..types import Detection, Face, Frame, FrameResult, RegionMasks
+from .lookahead import DetectAhead, largest
+from .settings import OnError, Settings
+from .totals import StageTimes
 
 log = logging.getLogger(__name__)
 
-#: Seconds for one frame from which on a detector is said to be slow, once a run.
-SLOW = 5.0
+#: Skipped frames to log individually.
+MAX_LOGGED_SKIPS = 5
 
-#: Frames passed over that are told one by one.
-TOLD = 5
+
+class SegmentFaces:
+    """Owns a segmenter: calls, times and closes it.
+
+    Args:
+        segmenter: parses the faces, or None to leave them unparsed.
+        max_faces: parse only this many faces of a frame, the largest; None parses all.
+        times: where the time is counted.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter | None, max_faces: int | None, times: StageTimes
+    ) -> None:
+        self._segmenter, self._max_faces, self._times = segmenter, max_faces, times
+
+    def faces(self, frame: Frame, detections: Sequence[Detection]) -> tuple[Face, ...]:
+        """Parse the faces of a frame; one without a track is numbered by its place.
+
+        Raises:
+            PluginError: the segmenter failed.
+        """
+        kept = largest(detections, self._max_faces)
+        regions: Sequence[RegionMasks | None] = (None,) * len(kept)
+        if self._segmenter is not None and kept:
+            with self._times.timed("segment"):
+                regions = segment_faces(self._segmenter, frame, kept)
+        pairs = enumerate(zip(kept, regions, strict=True), start=1)
+        return tuple(Face(i if d.track is None else d.track, d, r) for i, (d, r) in pairs)
+
+    def forget(self, track: int) -> None:
+        """Drop what the segmenter keeps for a track that has ended."""
+        if self._segmenter is not None:
+            self._segmenter.forget(track)
+
+    def state(self) -> State | None:
+        """Return what the segmenter keeps from frame to frame; None if it cannot tell."""
+        return {} if self._segmenter is None else self._segmenter.state()
+
+    def restore(self, state: State) -> None:
+        """Have the segmenter continue from such a state."""
+        if self._segmenter is not None:
+            self._segmenter.restore(state)
+
+    def close(self) -> None:
+        """Close the segmenter.
+
+        Raises:
+            PluginError: it cannot be closed.
+        """
+        if self._segmenter is None:
+            return
+        with wrap_errors(describe_component("segmenter", self._segmenter), None, PluginError):
+            self._segmenter.close()
 
 
 class Parser:
-    """Finds the faces of one frame after the other. Called from one thread.
+    """Finds and parses the faces of one frame after another. Called by one thread.
 
     Args:
-        detector: finds the faces, in a thread of its own.
-        segmenter: parses them, or None to detect only.
-        follows: whether faces are followed from frame to frame.
-        settings: the run's.
-        totals: where stages and failures are counted.
+        detector: finds the faces.
+        segmenter: parses them.
+        tracker: follows them from frame to frame, or None if frames have nothing to do with one
+            another, or the detector itself follows them.
+        times: where the time is counted.
+        on_error: whether a frame that fails ends the run, or is passed on without faces.
 
     Attributes:
-        recalled: frames that were not looked at, because an earlier run had parsed them.
+        skipped: frames that failed and were passed on without faces.
     """
 
     def __init__(
         self,
-        detector: Detector,
-        segmenter: Segmenter | None,
-        settings: Settings,
-        totals: Totals,
-        *,
-        follows: bool,
+        detector: DetectAhead,
+        segmenter: SegmentFaces,
+        tracker: Tracker | None,
+        times: StageTimes,
+        on_error: OnError = "stop",
     ) -> None:
-        self._detector, self._segmenter = detector, segmenter
-        self._settings, self._totals = settings, totals
-        self._tracker = Tracker(settings.detect_every) if follows else None
-        parts = {"tracker": self._tracker, "segmenter": segmenter}
-        self._parts: dict[str, Stateful] = {n: p for n, p in parts.items() if p is not None}
-        self._scout = Scout(self._detect)
-        self._ahead: Sequence[Frame] = ()
-        self._told_slow = False
-        self.recalled = 0
+        self._detector, self._segmenter, self._tracker = detector, segmenter, tracker
+        self._times, self._skips_errors = times, on_error == "skip"
+        self.skipped = 0
 
-    def restore(self) -> None:
-        """Go on where the run that the cache is of ended."""
-        if self._settings.cache is not None:
-            self._settings.cache.restore(self._parts)
+    @classmethod
+    def build(
+        cls, detector: Detector, segmenter: Segmenter | None, settings: Settings, *, follows: bool
+    ) -> Parser:
+        """Build a parser of components.
 
-    def close(self) -> None:
-        """Wait for the detector. It and the segmenter stay open."""
-        self._scout.close()
+        Args:
+            detector: finds the faces.
+            segmenter: parses them, or None to detect only.
+            settings: the run's.
+            follows: whether faces are followed from frame to frame.
+        """
+        times = StageTimes()
+        return cls(
+            DetectAhead(detector, settings.max_faces, times),
+            SegmentFaces(segmenter, settings.max_faces, times),
+            Tracker(settings.detect_every) if follows else None,
+            times,
+            settings.on_error,
+        )
 
-    def parse(self, frame: Frame, ahead: Sequence[Frame]) -> FrameResult:
-        """Find every face of a frame.
+    @property
+    def stages(self) -> dict[str, float]:
+        """Milliseconds spent in each stage, in this thread and in the detector's."""
+        return {**self._times.milliseconds, **self._detector.times.milliseconds}
+
+    def parse(self, frame: Frame, coming: Sequence[Frame] = ()) -> FrameResult:
+        """Find and parse every face of a frame.
 
         Args:
             frame: the frame after the last one.
-            ahead: frames after this one, as far as they are there.
+            coming: the frames after it, as far as they have been read.
 
         Raises:
-            FaceregError: a component failed.
+            PluginError: a component failed.
         """
-        self._ahead = ahead
-        cache, start = self._settings.cache, time.perf_counter()
-        if cache is None:
-            return self._look(frame)
-        known = cache.recall(frame)
-        if known is not None:
-            self.recalled += 1
-            self._totals.stages["recall"] += 1000 * (time.perf_counter() - start)
-            return FrameResult(frame, known)
-        result = self._look(frame)
-        with wrap_errors(describe_component("segmenter", self._segmenter), frame, PluginError):
-            cache.keep(frame, self._parts)
-        return result
-
-    def _look(self, frame: Frame) -> FrameResult:
         try:
-            return FrameResult(frame, self._faces(frame))
+            with self._times.timed("track"):
+                return FrameResult(frame, self._faces(frame, coming))
         except PluginError as e:
-            if self._settings.on_error == "stop":
+            if not self._skips_errors:
                 raise
-            self._totals.skipped += 1
-            if self._totals.skipped <= TOLD:
-                more = "; further ones are only counted" if self._totals.skipped == TOLD else ""
+            self.skipped += 1
+            if self.skipped <= MAX_LOGGED_SKIPS:
+                more = "; further ones are only counted" * (self.skipped == MAX_LOGGED_SKIPS)
                 log.warning("%s; frame passed on without faces%s", e, more)
-            return FrameResult(frame, parsed=False)
+            return FrameResult(frame)
 
-    def _send_ahead(self, distance: int) -> None:
-        """Have the scout begin with the frame so many after the present one, if it is there."""
-        if distance <= len(self._ahead):
-            self._scout.send(self._ahead[distance - 1])
+    def _faces(self, frame: Frame, coming: Sequence[Frame]) -> tuple[Face, ...]:
+        if self._tracker is not None:
+            return self._tracker.follow(frame, coming, self._detector, self._segmenter)
+        found = self._detector.result(frame)
+        if coming:
+            self._detector.prefetch(coming[0])
+        return self._segmenter.faces(frame, found)
 
-    def _faces(self, frame: Frame) -> tuple[Face, ...]:
-        """Find, follow and parse the faces of a frame; look again if a face was lost in it."""
-        if self._tracker is None:
-            found = self._scout.fetch(frame)
-            self._send_ahead(1)
-            return self._segment(frame, self._largest(found))
-        with self._totals.timed("track"):
-            due = self._tracker.due(frame)
-        if due:
-            found = self._scout.fetch(frame)
-            with self._totals.timed("track"):
-                detections = self._tracker.update(frame, self._largest(found))
-        else:
-            detections = self._tracker.predict(frame)
-        self._send_ahead(self._tracker.until_due)
-        faces = self._learn(frame, detections)
-        if self._tracker.failed and not due:
-            found = self._scout.fetch(frame)
-            faces = self._learn(frame, self._tracker.update(frame, self._largest(found)))
-        self._forget(self._tracker)
-        return faces
+    @property
+    def _stateful(self) -> dict[str, Stateful]:
+        """What remembers earlier frames."""
+        parts = {"tracker": self._tracker, "segmenter": self._segmenter}
+        return {name: part for name, part in parts.items() if part is not None}
 
-    def _detect(self, frame: Frame) -> Found:
-        name = describe_component("detector", self._detector)
-        start = time.perf_counter()
-        with self._totals.timed("detect"), wrap_errors(name, frame, PluginError):
-            found = check_detections(self._detector.detect(frame), frame, name)
-        if not self._detector.tracks:  # numbers of one frame alone
-            found = tuple(replace(d, track=None) for d in found)
-        if (took := time.perf_counter() - start) > SLOW and not self._told_slow:
-            self._told_slow = True
-            log.warning("%s took %.0f s for frame %d", name, took, frame.index)
-        return found
+    def state(self) -> State | None:
+        """Return what is kept from frame to frame; None if a component cannot tell."""
+        states: dict[str, Any] = {name: part.state() for name, part in self._stateful.items()}
+        return None if None in states.values() else states
 
-    def _largest(self, detections: Found) -> Found:
-        most = self._settings.max_faces
-        if most is None or len(detections) <= most:
-            return detections
-        return tuple(sorted(detections, key=lambda d: (-d.box.area, d.box))[:most])
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue after the frame after which another run's parser returned this `state`.
 
-    def _learn(self, frame: Frame, detections: Found) -> tuple[Face, ...]:
-        assert self._tracker is not None
-        faces = self._segment(frame, self._largest(detections))
-        with self._totals.timed("track"):
-            return self._tracker.learn(frame, faces)
+        Raises:
+            PluginError: it does not fit these components; they are as they were before.
+        """
+        before = self.state()
+        if before is None or before.keys() != state.keys():
+            raise PluginError(f"the stored state is one of {', '.join(state)}")
+        for name, part in self._stateful.items():
+            try:
+                part.restore(state[name])
+            except Exception as e:  # whatever somebody else's component makes of it
+                for other, known in before.items():
+                    self._stateful[other].restore(known)
+                raise PluginError(
+                    f"{name} cannot go on from its stored state: {type(e).__name__}: {e}"
+                ) from e
 
-    def _forget(self, tracker: Tracker) -> None:
-        for track in tracker.ended:
-            if self._segmenter is not None:
-                self._segmenter.forget(track)
-        tracker.ended.clear()
+    def close(self) -> None:
+        """Close the detector and the segmenter.
 
-    def _segment(self, frame: Frame, detections: Found) -> tuple[Face, ...]:
-        regions: tuple[RegionMasks | None, ...] = (None,) * len(detections)
-        if self._segmenter is not None and detections:
-            name = describe_component("segmenter", self._segmenter)
-            with self._totals.timed("segment"), wrap_errors(name, frame, PluginError):
-                found = self._segmenter.segment(frame, detections)
-                regions = check_regions(found, frame, len(detections), name)
-        pairs = enumerate(zip(detections, regions, strict=True), start=1)
-        return tuple(Face(i if d.track is None else d.track, d, r) for i, (d, r) in pairs)
+        Raises:
+            PluginError: one of them cannot be closed.
+        """
+        try:
+            self._detector.close()
+        finally:
+            self._segmenter.close()

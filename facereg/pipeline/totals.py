@@ -9,19 +9,48 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
+class StageTimes:
+    """Milliseconds that one thread spends in each stage.
+
+    Time in a stage within another counts for the inner one only.
+
+    >>> times = StageTimes()
+    >>> with times.timed("track"), times.timed("segment"):
+    ...     pass
+    >>> sorted(times.milliseconds)
+    ['segment', 'track']
+    """
+
+    def __init__(self) -> None:
+        self.milliseconds: defaultdict[str, float] = defaultdict(float)
+        self._inner = 0.0  # seconds in stages within the present one
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time that the body takes, if it raises nothing."""
+        outer, self._inner = self._inner, 0.0
+        start, inner = time.perf_counter(), 0.0
+        try:
+            yield
+            inner = self._inner
+            self.milliseconds[stage] += 1000 * (time.perf_counter() - start - inner)
+        finally:
+            self._inner = outer + time.perf_counter() - start
+
+
 @dataclass
 class Totals:
-    """What a run did.
+    """What a run did. Only the thread that takes the results writes it.
 
     Attributes:
         frames, faces: results made, and faces in them.
-        dropped: frames of a live source that nobody had time for.
+        dropped: frames of a live source that were dropped because the pipeline was busy.
         skipped: frames that failed and were passed on without faces.
         cached: frames that an earlier run parsed.
         seconds: how long the run took.
         outputs: files written.
-        reports: what each sink tells of its files.
-        stages: milliseconds spent in each stage, over all frames.
+        reports: what each sink reports about its files.
+        stages: milliseconds spent in each stage, over all frames; complete when the run has ended.
     """
 
     frames: int = 0
@@ -32,14 +61,7 @@ class Totals:
     seconds: float = 0.0
     outputs: list[str] = field(default_factory=list)
     reports: dict[str, object] = field(default_factory=dict)
-    stages: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Count the time that something takes, if it ends well, as that stage's."""
-        start = time.perf_counter()
-        yield
-        self.stages[stage] += 1000 * (time.perf_counter() - start)
+    stages: dict[str, float] = field(default_factory=dict)
 
     @property
     def fps(self) -> float:
@@ -47,7 +69,7 @@ class Totals:
         return self.frames / self.seconds if self.seconds else 0.0
 
     def as_json(self) -> dict[str, object]:
-        """Write it as plain values; stages as mean milliseconds a frame."""
+        """Return it as plain values; stages as mean milliseconds a frame."""
         frames = max(1, self.frames)
         return {
             "frames": self.frames,

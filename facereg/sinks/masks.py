@@ -17,7 +17,7 @@ from ..masks.dump_writer import DumpWriter
 from ..masks.folder import DumpFolder, Existing
 from ..masks.lines import describe
 from ..masks.manifest import Format, MapKind, make_manifest
-from ..masks.resume import ResultCache, remove_cache
+from ..masks.resume import ExactResume, remove_files
 from ..masks.writers import FrameMaps
 from ..types import FrameResult, SourceInfo
 
@@ -51,7 +51,7 @@ class MasksSink(Sink):
         self.path, self._format = path, format
         self._kinds: tuple[MapKind, ...] = ("labels", "instances") if instances else ("labels",)
         self._existing: Existing = "resume" if resume else "replace" if overwrite else "refuse"
-        self._exact: ResultCache | None = None
+        self._exact: ExactResume | None = None
         self.report: dict[str, object] = {}
         self._folder: DumpFolder | None = None
         self._dump: DumpWriter | None = None
@@ -62,7 +62,7 @@ class MasksSink(Sink):
         """Indices of the frames that a resumed dump has already; they are not written again."""
         return frozenset() if self._dump is None else self._dump.kept
 
-    def make_resumable(self, settings: Mapping[str, object]) -> ResultCache:
+    def make_resumable(self, settings: Mapping[str, object]) -> ExactResume:
         """Keep besides the masks what it takes to resume this run exactly; call it before `open`.
 
         Args:
@@ -72,7 +72,7 @@ class MasksSink(Sink):
         Returns:
             What the run's frames are parsed through.
         """
-        self._exact = ResultCache(self.path, settings)
+        self._exact = ExactResume(settings)
         return self._exact
 
     def open(self, info: SourceInfo, run: Run) -> None:
@@ -85,7 +85,7 @@ class MasksSink(Sink):
         kept = repair.repair(work, manifest) if self._folder.resumes else []
         self._dump = DumpWriter(work, manifest, kept)
         if self._exact is None:
-            remove_cache(work)
+            remove_files(work)
         else:
             self._exact.open(kept, repair.open_kept_maps(work, manifest))
 
@@ -99,11 +99,11 @@ class MasksSink(Sink):
         maps = self._maps(result)
         line = describe(result, maps, dump.manifest)
         if self._exact is not None:
-            self._exact.note(result, maps["labels"], line)
+            self._exact.append(result, maps["labels"], line)
         if index not in dump.kept:
             dump.add(line, maps)
         if self._exact is not None:
-            self._exact.settle(dump.flushed)
+            self._exact.flush(dump.flushed)
         self._failed = False
 
     def close(self) -> None:
@@ -159,11 +159,12 @@ class MasksSink(Sink):
             else:
                 dump.close()
                 if self._exact is not None:
-                    self._exact.settle(dump.flushed)
+                    self._exact.flush(dump.flushed)
                 dump.finish(complete=not status.failed)
         finally:
             if self._exact is not None:
-                self._exact.close()
+                cut_off = self._failed or status.failed or status.stopping
+                self._exact.close(is_complete=not cut_off)
         if status.failed_before_first_frame:
             folder.remove()
             return

@@ -1,4 +1,4 @@
-"""Where a mask says a face is, and whether it looks like one."""
+"""Where a face's mask lies, and whether it looks like a face."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from ..regions import CLASSES, class_ids
 from ..types import Box, RegionMasks
 
-#: Least share of a box that a face's pixels fill, and of those that eyes, nose or mouth take.
-FILL, PART = 0.3, 0.003
-#: The same of a face that is new and that the detector is not sure of.
-NEW_FILL, NEW_PART = 0.5, 0.006
-#: Share of a box's side around it in which its mask counts: another face beside it must not.
-REACH = 0.1
-#: Most that a face may grow or shrink by, as its mask tells, until the detector must look again.
-GROWTH = 1.5
-#: Shares of its size by which a face may move and grow from one frame to the next while its mask
-#: shows no more than skin.
-DRIFT = 0.25
+#: Minimum fraction of a box that face pixels cover, and of these that a facial part covers.
+MIN_FACE_FRACTION, MIN_PART_FRACTION = 0.3, 0.003
+#: The same for a new face that the detector is unsure of.
+NEW_MIN_FACE_FRACTION, NEW_MIN_PART_FRACTION = 0.5, 0.006
+#: Margin around a box, in sides, within which mask pixels count; a neighbour's must not.
+BOX_MARGIN = 0.1
+#: Maximum ratio of a mask's size to its size at the last detection; beyond it, detect again.
+MAX_SCALE_RATIO = 1.5
+#: Maximum change of position and of size from frame to frame, in sizes, while a mask shows only
+#: skin.
+MAX_STEP = 0.25
 
 _FACE = np.zeros(256, np.uint8)
 _FACE[list(class_ids(["face", "glasses"]))] = 1
@@ -31,55 +31,67 @@ _PARTS = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
-    """Where a mask says a face is.
+class MaskPosition:
+    """Centroid and scale of a face's mask.
 
     Attributes:
-        x, y: centre of the face's pixels.
-        size: root of their number.
-        whole: whether at least two of eyes (or brows or glasses), nose and mouth are among them.
-            Somebody who looks down shows less.
-        convincing: whether they would do for a face that is new.
+        x, y: centroid of the face's pixels.
+        size: square root of their number.
+        has_parts: whether the mask shows at least two of eyes (or brows or glasses), nose and
+            mouth. The mask of somebody who looks down shows fewer.
+        is_convincing: whether the mask is good enough for a new face.
     """
 
     x: float
     y: float
     size: float
-    whole: bool = True
-    convincing: bool = True
+    has_parts: bool = True
+    is_convincing: bool = True
 
-    def continues(self, before: Anchor | None) -> bool:
-        """Whether this is about where the face was in the frame before."""
-        if before is None:
+    def continues(self, previous: MaskPosition | None) -> bool:
+        """Whether this is about where the face was in the previous frame."""
+        if previous is None:
             return False
-        reach = DRIFT * before.size
-        away = math.hypot(self.x - before.x, self.y - before.y)
-        return away <= reach and abs(self.size - before.size) <= reach
+        reach = MAX_STEP * previous.size
+        distance = math.hypot(self.x - previous.x, self.y - previous.y)
+        return distance <= reach and abs(self.size - previous.size) <= reach
 
-    def grew_from(self, origin: Anchor) -> bool:
-        """Whether a face may have become as large or small as this since the detector saw it."""
-        return 1 / GROWTH <= self.size / origin.size <= GROWTH
+    def has_scale_of(self, reference: MaskPosition) -> bool:
+        """Whether the face may have grown or shrunk to this size since the last detection."""
+        return 1 / MAX_SCALE_RATIO <= self.size / reference.size <= MAX_SCALE_RATIO
 
 
-def measure(regions: RegionMasks, box: Box) -> Anchor | None:
-    """Find the anchor of a face's mask near its box; None if it does not fill a fair part of it."""
+def locate_mask(regions: RegionMasks, box: Box) -> MaskPosition | None:
+    """Locate the face's pixels in and near a box.
+
+    Args:
+        regions: the face's mask, in pixels of the frame.
+        box: where the face was detected or predicted.
+
+    Returns:
+        Their position, or None if they cover too little of the box to be its face.
+    """
     import cv2
 
-    reach = round(REACH * max(box.width, box.height))
-    x0, y0 = max(box.x0 - reach, regions.box.x0), max(box.y0 - reach, regions.box.y0)
+    margin = round(BOX_MARGIN * max(box.width, box.height))
+    x0, y0 = max(box.x0 - margin, regions.box.x0), max(box.y0 - margin, regions.box.y0)
     near = regions.labels[
-        y0 - regions.box.y0 : max(0, box.y1 + reach - regions.box.y0),
-        x0 - regions.box.x0 : max(0, box.x1 + reach - regions.box.x0),
+        y0 - regions.box.y0 : max(0, box.y1 + margin - regions.box.y0),
+        x0 - regions.box.x0 : max(0, box.x1 + margin - regions.box.x0),
     ]
     if not near.size:
         return None
     moments = cv2.moments(cv2.LUT(near, _FACE), binaryImage=True)
     face = moments["m00"]
+    if face < MIN_FACE_FRACTION * box.area:
+        return None
     counts = np.bincount(near.ravel(), minlength=len(CLASSES))
     parts = [float(counts[ids].sum()) for ids in _PARTS]
-    if face < FILL * box.area:
-        return None
-    whole = sum(part >= PART * face for part in parts) >= 2
-    convincing = face >= NEW_FILL * box.area and min(parts) >= NEW_PART * face
-    x, y = x0 + moments["m10"] / face, y0 + moments["m01"] / face
-    return Anchor(x, y, math.sqrt(face), whole, convincing)
+    return MaskPosition(
+        x=x0 + moments["m10"] / face,
+        y=y0 + moments["m01"] / face,
+        size=math.sqrt(face),
+        has_parts=sum(part >= MIN_PART_FRACTION * face for part in parts) >= 2,
+        is_convincing=face >= NEW_MIN_FACE_FRACTION * box.area
+        and min(parts) >= NEW_MIN_PART_FRACTION * face,
+    )

@@ -1,215 +1,241 @@
 """Who is who from frame to frame, and where each face is while no detector runs.
 
-Between two detections a face is followed by its own mask: how its centre and size moved since the
-frame in which the detector last saw it. All decisions are made from frames and their times, never
-from the clock, so the same input gives the same result on any machine.
+Between two detections a face is followed by its own mask: how its centroid and size have changed
+since the last detection. All decisions depend on frames and their times, never on the clock, so
+that the same input gives the same result on any machine.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Protocol
 
 from ..types import Box, Detection, Face, Frame
-from .mask_position import measure
-from .one_euro import OneEuro
+from .cuts import CutDetector
 from .track import Track
 
-#: Least intersection over union of a track's box and a detection of the same face.
-OVERLAP = 0.2
-#: Intersection over union from which on a face that the detector does not see is another one's.
-DOUBLE = 0.35
-#: A detection and a lost track may be the same face if their centres are so many sides apart.
-NEAR = 1.5
-#: Seconds for which a face that left keeps its number.
-MEMORY = 1.0
-#: Seconds for which a face is followed by its mask alone while the detector does not see it.
-FAITH = 1.5
-#: Mean change of a pixel, 0 to 255, from which on two frames are different scenes.
-CUT = 40.0
-#: The same in the dark, as a share of the mean brightness, and the least change that counts.
-DARK_CUT, DARKEST = 0.6, 10.0
+#: Minimum IoU of a track's box and a detection of the same face.
+MATCH_IOU = 0.2
+#: Above this IoU, an undetected track is a duplicate of another face.
+DUPLICATE_IOU = 0.35
+#: Maximum distance of a detection from a lost track of the same face, in box sides.
+REID_SIDES = 1.5
+#: Maximum ratio of their sizes.
+REID_SIZE_RATIO = 1.7
+#: Seconds for which a lost face keeps its number.
+REID_SECONDS = 1.0
+#: Seconds for which a face is followed by its mask alone while the detector does not find it.
+MAX_UNCONFIRMED_SECONDS = 1.5
+
+
+class FaceDetector(Protocol):
+    """Finds faces, if possible before they are asked for."""
+
+    def prefetch(self, frame: Frame) -> None:
+        """Begin to detect the faces of a frame that will probably be asked for."""
+
+    def result(self, frame: Frame) -> Sequence[Detection]:
+        """Return the faces of a frame."""
+
+
+class FaceSegmenter(Protocol):
+    """Parses faces."""
+
+    def faces(self, frame: Frame, detections: Sequence[Detection]) -> Sequence[Face]:
+        """Parse the detected faces of a frame."""
+
+    def forget(self, track: int) -> None:
+        """Drop what is kept for a track that has ended."""
 
 
 class Tracker:
-    """Follow the faces of a video.
-
-    Each frame: ask `due`; then `update` with new detections, or `predict`; then `learn` from what
-    the segmenter made of them.
+    """Follows the faces of a video, frame by frame.
 
     Args:
-        every: frames from one detection to the next while all faces are followed well.
-
-    Attributes:
-        ended: tracks that ended since this was last emptied.
+        detect_every: frames from one detection to the next while all faces are followed well.
     """
 
-    def __init__(self, every: int) -> None:
-        self._every = every
+    def __init__(self, detect_every: int) -> None:
+        self._detect_every = detect_every
+        self._cuts = CutDetector()
         self._tracks: list[Track] = []
         self._lost: list[Track] = []
-        self._next = 1
-        self._since = 0
-        self._failed = False
-        self._thumb: NDArray[np.uint8] | None = None
-        self.ended: list[int] = []
+        self._ended: list[int] = []  # numbers of tracks that ended in this frame
+        self._next_number = 1
+        self._frames_since_detection = 0
+        self._has_failed = False  # whether a track was lost since the last detection
+
+    def follow(
+        self,
+        frame: Frame,
+        coming: Sequence[Frame],
+        detector: FaceDetector,
+        segmenter: FaceSegmenter,
+    ) -> tuple[Face, ...]:
+        """Find, number and parse the faces of the next frame.
+
+        The detector is asked on every n-th frame, while no face is followed, when one is lost, and
+        after a cut.
+
+        Args:
+            frame: the frame after the last one.
+            coming: the frames after it, as far as they have been read.
+            detector: asked if a detection is due.
+            segmenter: asked for the faces' masks, and told which tracks have ended.
+
+        Raises:
+            Exception: whatever the detector or the segmenter raises. The next frame can be
+                followed as if this one had been without them.
+        """
+        if is_due := self._is_due(frame):
+            self._match(detector.result(frame), frame.time)
+        else:
+            for track in self._tracks:
+                track.predict(frame.time)
+        if (distance := self._frames_to_detection()) <= len(coming):
+            detector.prefetch(coming[distance - 1])
+        faces = self._learn(frame, segmenter.faces(frame, self._detections()))
+        if self._has_failed and not is_due:
+            self._match(detector.result(frame), frame.time)
+            faces = self._learn(frame, segmenter.faces(frame, self._detections()))
+        while self._ended:
+            segmenter.forget(self._ended.pop(0))
+        return faces
 
     def state(self) -> dict[str, Any]:
-        """Tell all that is known, as plain values and arrays."""
-        tracks, lost = ([t.state() for t in ts] for ts in (self._tracks, self._lost))
-        known = {n: v for n, v in vars(self).items() if n not in ("_every", "_tracks", "_lost")}
-        return {**known, "_tracks": tracks, "_lost": lost}
+        """Return all that is known, as plain values and arrays."""
+        return {
+            "cuts": self._cuts.state(),
+            "tracks": [track.state() for track in self._tracks],
+            "lost": [track.state() for track in self._lost],
+            "ended": list(self._ended),
+            "next_number": self._next_number,
+            "frames_since_detection": self._frames_since_detection,
+            "has_failed": self._has_failed,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` told."""
-        tracks, lost = ([Track.restored(t) for t in state[name]] for name in ("_tracks", "_lost"))
-        vars(self).update({**state, "_tracks": tracks, "_lost": lost})
+        """Continue from what `state` returned."""
+        self._cuts.restore(state["cuts"])
+        self._tracks = [Track.restored(track) for track in state["tracks"]]
+        self._lost = [Track.restored(track) for track in state["lost"]]
+        self._ended = list(state["ended"])
+        self._next_number = state["next_number"]
+        self._frames_since_detection = state["frames_since_detection"]
+        self._has_failed = state["has_failed"]
 
-    def due(self, frame: Frame) -> bool:
-        """Say whether the detector should look at this frame.
-
-        It should on every n-th frame, while no face is known, after one was lost, and after a cut.
-        """
-        if self._is_cut(frame):
-            for track in self._tracks:
-                self._end(track, keep=False)
+    def _is_due(self, frame: Frame) -> bool:
+        """End the tracks of another scene; return whether the detector should run on this frame."""
+        if self._detect_every == 1 and not self._tracks:
+            self._cuts.forget()  # nobody to end; whoever is found next is not of an older scene
+        elif self._cuts.is_cut(frame):
+            self._ended += [track.id for track in self._tracks]
             self._tracks, self._lost = [], []
-        self._since += 1
-        return not self._tracks or self._failed or self._since >= self._every
+        self._frames_since_detection += 1
+        overdue = self._frames_since_detection >= self._detect_every
+        return not self._tracks or self._has_failed or overdue
 
-    @property
-    def until_due(self) -> int:
-        """Frames until the detector's next turn, if no face is lost before and no scene ends."""
-        return max(1, self._every - self._since) if self._tracks else 1
+    def _frames_to_detection(self) -> int:
+        """Count the frames until the next detection, if no face is lost and no scene ends."""
+        if not self._tracks:
+            return 1
+        return max(1, self._detect_every - self._frames_since_detection)
 
-    def _is_cut(self, frame: Frame) -> bool:
-        import cv2
+    def _detections(self) -> tuple[Detection, ...]:
+        return tuple(track.detection for track in self._tracks)
 
-        if self._every == 1 and not self._tracks:
-            self._thumb = None  # nobody to end; who is found next is not of an older scene
-            return False
-        size = (max(1, frame.width // 4), max(1, frame.height // 4))
-        fewer = cv2.resize(frame.image, size, interpolation=cv2.INTER_NEAREST)
-        small = cv2.resize(fewer, (32, 18), interpolation=cv2.INTER_AREA)
-        thumb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
-        before, self._thumb = self._thumb, thumb
-        if before is None:
-            return False
-        brightness = (float(before.mean()) + float(thumb.mean())) / 2
-        least = min(CUT, max(DARKEST, DARK_CUT * brightness))
-        return float(cv2.absdiff(before, thumb).mean()) > least
-
-    def update(self, frame: Frame, found: Sequence[Detection]) -> tuple[Detection, ...]:
-        """Match new detections with the known faces; return every face of the frame."""
-        self._since, self._failed = 0, False
-        self._lost = [t for t in self._lost if frame.time - t.seen <= MEMORY]
-        left = list(self._tracks)
-        out: list[Track] = []
-        for detection, known in _matches(found, left):
+    def _match(self, found: Sequence[Detection], time: float) -> None:
+        """Match new detections with the known faces; begin and end tracks."""
+        self._frames_since_detection, self._has_failed = 0, False
+        self._lost = [t for t in self._lost if time - t.last_seen <= REID_SECONDS]
+        undetected = list(self._tracks)
+        tracks: list[Track] = []
+        for detection, known in _pair(found, undetected):
             if known is not None:
-                left.remove(known)
-            track = known or self._revive(detection, frame.time) or self._new(detection, frame.time)
-            track.confirmed = frame.time
-            track.reference = track.anchor = None
-            track.place(detection, frame.time)
-            out.append(track)
-        for track in left:
-            doubled = any(track.detection.box.iou(o.detection.box) > DOUBLE for o in out)
-            if doubled or frame.time - track.confirmed > FAITH or track.anchor is None:
-                self._end(track, keep=not doubled)
+                undetected.remove(known)
+            track = known or self._revive(detection, time)
+            if track is None:
+                track = Track.begin(self._next_number, detection, time)
+                self._next_number += 1
             else:
-                track.advance(frame.time)
-                out.append(track)
-        self._tracks = out
-        return tuple(t.detection for t in out)
+                track.detected(detection, time)
+            tracks.append(track)
+        for track in undetected:
+            duplicate = any(
+                track.detection.box.iou(other.detection.box) > DUPLICATE_IOU for other in tracks
+            )
+            unconfirmed = time - track.last_detected > MAX_UNCONFIRMED_SECONDS
+            if duplicate or unconfirmed or track.position is None:
+                self._end(track, may_return=not duplicate)
+            else:
+                track.predict(time)
+                tracks.append(track)
+        self._tracks = tracks
 
-    def predict(self, frame: Frame) -> tuple[Detection, ...]:
-        """Say where the known faces are in a frame that no detector looks at."""
-        for track in self._tracks:
-            track.advance(frame.time)
-        return tuple(t.detection for t in self._tracks)
+    def _learn(self, frame: Frame, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """Continue each track from its face's new mask; return the faces that are left.
 
-    def learn(self, frame: Frame, faces: Sequence[Face]) -> tuple[Face, ...]:
-        """Take each face's new mask as the place to go on from.
-
-        A track whose mask does not look like a face ends at once, unless the detector sees it in
-        this very frame; a new one that the detector is not sure of ends even so. One that is known
-        well lives through a few frames in which its mask shows a face without eyes or mouth.
-
-        Returns:
-            The faces that are left.
+        A track whose mask does not look like a face ends at once, unless the detector found it in
+        this very frame; a new one that the detector is unsure of ends even then. An established
+        one survives a few frames in which its mask shows a face without eyes or mouth.
         """
-        known = {t.id: t for t in self._tracks}
+        tracks = {track.id: track for track in self._tracks}
         kept = []
         for face in faces:
-            track = known.get(face.id)
+            track = tracks.get(face.id)
             if track is None or face.regions is None:
                 kept.append(face)
                 continue
-            anchor = measure(face.regions, face.detection.box)
-            if anchor and track.reference and not anchor.grew_from(track.reference[1]):
-                anchor = None
-            if track.believes(anchor, frame.time):
-                track.note(anchor, frame.time)
+            position = track.locate(face.regions)
+            if track.is_plausible(position, frame.time):
+                track.update(position, frame.time)
                 kept.append(face)
             else:
                 self._tracks.remove(track)
-                self._end(track, keep=True)
-                self._failed |= track.confirmed != frame.time
+                self._end(track, may_return=True)
+                self._has_failed |= track.last_detected != frame.time
         return tuple(kept)
-
-    @property
-    def failed(self) -> bool:
-        """Whether a face was lost in this frame, so that the detector should look again."""
-        return self._failed
-
-    def _new(self, detection: Detection, time: float) -> Track:
-        track = Track(self._next, detection, born=time, seen=time, confirmed=time)
-        self._next += 1
-        return track
 
     def _revive(self, detection: Detection, time: float) -> Track | None:
         """Find the nearest face of about this size that was lost a moment ago."""
-        near = [t for t in self._lost if _apart(t.detection.box, detection.box) < NEAR]
+        box = detection.box
+        near = [t for t in self._lost if _distance(t.detection.box, box) < REID_SIDES]
         if not near:
             return None
-        track = min(near, key=lambda t: _apart(t.detection.box, detection.box))
+        track = min(near, key=lambda t: _distance(t.detection.box, box))
         self._lost.remove(track)
-        if track.id in self.ended:  # in this very frame: what is kept of it is still good
-            self.ended.remove(track.id)
-        track.filter, track.born = OneEuro(), time
+        if track.id in self._ended:  # in this very frame: what is kept of it is still good
+            self._ended.remove(track.id)
+        track.restart(time)
         return track
 
-    def _end(self, track: Track, *, keep: bool) -> None:
-        self.ended.append(track.id)
-        if keep:
+    def _end(self, track: Track, *, may_return: bool) -> None:
+        self._ended.append(track.id)
+        if may_return:
             self._lost.append(track)
 
 
-def _matches(
+def _pair(
     found: Sequence[Detection], tracks: Sequence[Track]
 ) -> list[tuple[Detection, Track | None]]:
-    """Pair detections with tracks, greedily, the best overlap first."""
-    pairs = [
+    """Pair detections with tracks, greedily, the highest IoU first."""
+    overlaps = [
         (track.detection.box.iou(detection.box), i, j)
         for i, detection in enumerate(found)
         for j, track in enumerate(tracks)
     ]
     chosen: dict[int, int] = {}
-    for overlap, i, j in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        if overlap >= OVERLAP and i not in chosen and j not in chosen.values():
+    for iou, i, j in sorted(overlaps, key=lambda pair: (-pair[0], pair[1], pair[2])):
+        if iou >= MATCH_IOU and i not in chosen and j not in chosen.values():
             chosen[i] = j
     return [(d, tracks[chosen[i]] if i in chosen else None) for i, d in enumerate(found)]
 
 
-def _apart(a: Box, b: Box) -> float:
-    """Measure how far two boxes are apart, in sides; infinite where their sizes differ much."""
+def _distance(a: Box, b: Box) -> float:
+    """Measure the distance of two boxes in sides; infinite if their sizes differ much."""
     one, two = (max(1.0, (box.width + box.height) / 2) for box in (a, b))
-    if max(one, two) > 1.7 * min(one, two):
+    if max(one, two) > REID_SIZE_RATIO * min(one, two):
         return math.inf
     across = (a.x0 + a.x1 - b.x0 - b.x1) / 2
     down = (a.y0 + a.y1 - b.y0 - b.y1) / 2

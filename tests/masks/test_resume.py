@@ -22,6 +22,8 @@ from tests import clips
 from tests.sinks import ending, two_people
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
 PLUGIN = Path(ending.__file__)
 DRAWN = ("-d", "crossing", "-s", "remembers")
 
@@ -34,8 +36,8 @@ def run(
     pan_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Run:  # fmt: skip
-    monkeypatch.setattr(resume, "FRAMES", 1)
-    monkeypatch.setattr(resume, "SECONDS", 0.0)
+    monkeypatch.setattr(resume, "CHECKPOINT_FRAMES", 1)
+    monkeypatch.setattr(resume, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(writers, "MAX_BUFFERED_FRAMES", 4)
     monkeypatch.setattr(writers, "MAX_CHUNK_FRAMES", 8)
 

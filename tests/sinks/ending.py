@@ -35,12 +35,8 @@ from facereg.regions import IDS
 from tests.sinks.two_people import regions
 
 if os.environ.get("OFTEN"):
-    resume.FRAMES, resume.SECONDS, writers.MAX_BUFFERED_FRAMES, writers.MAX_CHUNK_FRAMES = (
-        1,
-        0.0,
-        4,
-        8,
-    )
+    resume.CHECKPOINT_FRAMES, resume.CHECKPOINT_SECONDS = 1, 0.0
+    writers.MAX_BUFFERED_FRAMES, writers.MAX_CHUNK_FRAMES = 4, 8
 
 
 def note(kind: str, frame: Frame) -> None:
