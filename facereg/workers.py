@@ -16,7 +16,7 @@ def cores() -> int:
 
 
 class Workers:
-    """Threads for work that lets go of Python's lock: OpenCV, NumPy, ONNX Runtime.
+    """Threads for work that releases Python's lock: OpenCV, NumPy, ONNX Runtime.
 
     Attributes:
         threads: how many there are.
@@ -28,11 +28,11 @@ class Workers:
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="facereg-worker")
 
     def start(self, work: Callable[..., T], *args: Iterable[Any]) -> list[Future[T]]:
-        """Have the same done with each of several things, while the caller does something else."""
+        """Call ``work`` with each item in the background; return a future for each call."""
         return [self._pool.submit(work, *call) for call in zip(*args, strict=True)]
 
     def map(self, work: Callable[..., T], *args: Iterable[Any]) -> list[T]:
-        """Do the same with each of several things, and give the results in their order."""
+        """Call ``work`` with each item; return the results in the order of the items."""
         calls = list(zip(*args, strict=True))
         if self.threads == 1 or len(calls) < 2:
             return [work(*call) for call in calls]

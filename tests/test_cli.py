@@ -278,7 +278,7 @@ def test_sigterm_ends_as_ctrl_c_does() -> None:
         child.send_signal(signal.SIGTERM)
 
         assert child.stdout.read() == "files finished\n"
-        assert child.wait(30) == 130
+        assert child.wait() == 130
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
@@ -336,6 +336,7 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     assert done.stderr == "facereg: error: stdout: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_module_runs_as_the_command_does(tmp_path: Path) -> None:
     done = facereg_command("run", str(tmp_path / "no.mp4"), "-o", str(tmp_path / "out.mp4"))
 

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at the processes.
 POLL_SECONDS = 0.1
 
-#: A process that says nothing for so long hangs, and is killed.
+#: A process that has sent nothing for this long hangs, and is killed.
 MAX_SILENT_SECONDS = 900.0
 
 #: Seconds that the last words of a process may take after its end.
@@ -83,7 +83,7 @@ class Child:
 
     def interrupt(self) -> None:
         """Ask it to finish its files and end; asked again, it ends at once."""
-        if sys.platform != "win32":  # where the console tells every process by itself
+        if sys.platform != "win32":  # the console interrupts every process there
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGINT)
 
@@ -108,7 +108,7 @@ class Pool:
     Args:
         jobs: all of them, in order; those that wait are run.
         command: makes a job's command line.
-        observer: is told what happens.
+        observer: what is called when a job begins or ends.
         at_once: how many may run at a time.
         environment: of the processes.
         retries: how often a job that failed is begun again.

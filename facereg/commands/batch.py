@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 #: Inputs at a time on however many cores, unless --jobs says otherwise; each takes some 350 MB.
 MAX_DEFAULT_JOBS = 8
 
-#: Variables by which the libraries below us are told how many threads to use.
+#: Environment variables that set how many threads the libraries below us use.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",

@@ -1,4 +1,4 @@
-"""``facereg bench``: how fast each stage is on this machine, and the whole."""
+"""``facereg bench``: how fast each stage and the whole pipeline are on this machine."""
 
 from __future__ import annotations
 
@@ -24,20 +24,25 @@ from ..pipeline.processor import Processor
 from ..registry.registry import Registry
 from ..types import Face, FrameResult
 
-#: Frames at the start whose times are left out: models and caches warm up in them.
-WARM_UP = 5
-#: Bytes of pictures that are kept to time the encoder on.
-KEPT = 200_000_000
+#: Frames at the start whose times are left out, as models and caches warm up in them.
+WARM_UP_FRAMES = 5
+
+#: Maximum size of the pictures that are kept to time the encoder with.
+MAX_KEPT_BYTES = 200_000_000
 
 
-class First(Sink):
-    """Ends a run after so many frames, and notes when the first one came.
+class FrameLimit(Sink):
+    """Ends a run after a number of frames, and measures when the first one came.
+
+    Args:
+        count: the number of frames.
+        started: when the run was started, on `time.perf_counter`.
 
     Attributes:
-        first: seconds from ``started`` to the first frame, None before it.
+        first: seconds from ``started`` to the first frame; None before it.
     """
 
-    name = "first"
+    name = "limit"
 
     def __init__(self, count: int, started: float) -> None:
         self._left, self._started = count, started
@@ -53,7 +58,7 @@ class First(Sink):
 
 
 class Bench:
-    """Times one source, detector and segmenter.
+    """Measures one source, detector and segmenter.
 
     Args:
         registry: where they are found.
@@ -68,10 +73,10 @@ class Bench:
         self._faces = 0
 
     def measure(self) -> dict[str, Any]:
-        """Run everything, one thing after the other.
+        """Measure the whole pipeline, then each stage by itself.
 
         Raises:
-            SourceError: no frame came.
+            SourceError: the source has no frame.
         """
         whole = {"without_encoding": self._whole(encode=False), "mp4": self._whole(encode=True)}
         memory = _peak_memory()
@@ -110,7 +115,7 @@ class Bench:
             if encode:
                 path = Path(folder) / "bench.mp4"
                 sinks.append(self._registry.build("sink", "mp4", path=path))
-            end = First(self._args.frames, started)
+            end = FrameLimit(self._args.frames, started)
             sinks.append(end)
             source = self._open()
             totals = Processor(source, detector, segmenter, sinks).run()
@@ -127,7 +132,7 @@ class Bench:
     def _stages(self, source: Source) -> None:
         """Time read, detect, segment and draw, one frame at a time, each by itself.
 
-        The faces of a video are new ones in every frame: numbered, but with nothing to go on from.
+        Every face of a video gets a number of its own, so that smoothing has nothing to continue.
         """
         draw, numbers = self._registry.view("overlay"), itertools.count(1)
         with (
@@ -161,11 +166,11 @@ class Bench:
                     draw(result)
                 self._faces += len(faces)
                 kept += frame.image.nbytes
-                if kept <= KEPT:
+                if kept <= MAX_KEPT_BYTES:
                     self._results.append(result)
 
     def _encode(self, source: Source) -> float:
-        """Encode frames as they are, with nothing else running; return milliseconds a frame."""
+        """Encode the kept frames and nothing else; return the mean milliseconds a frame."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "bench.mp4"
             sink = self._registry.build("sink", "mp4", path=path, view="raw", audio="none")
@@ -192,8 +197,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spread(times: list[float]) -> dict[str, float]:
-    """Sum up milliseconds: the median, and the 10th and 90th percentile."""
-    times = times[WARM_UP:] or times
+    """Summarise milliseconds: the median, and the 10th and 90th percentile."""
+    times = times[WARM_UP_FRAMES:] or times
     cuts = statistics.quantiles(times, n=10, method="inclusive") if len(times) > 1 else times * 9
     return {
         "median_ms": round(statistics.median(times), 3),
@@ -203,7 +208,7 @@ def _spread(times: list[float]) -> dict[str, float]:
 
 
 def _peak_memory() -> float | None:
-    """Tell the most memory this process ever held, in megabytes; None where it cannot be told."""
+    """Return the peak memory of this process in megabytes; None if it is unknown."""
     if sys.platform == "win32":
         return None
     import resource

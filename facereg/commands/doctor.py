@@ -1,4 +1,4 @@
-"""``facereg doctor``: what works on this machine, and what to do about what does not."""
+"""``facereg doctor``: check this installation, and say how to mend what does not work."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DEFAULT_MODEL, RUN_SECONDS = "base", 0.12
 
 @dataclass(frozen=True)
 class Check:
-    """What was found out about one thing.
+    """A finding about one thing.
 
     Attributes:
         name: the thing.

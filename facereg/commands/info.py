@@ -1,26 +1,30 @@
-"""``facereg info``: say what is known of a source."""
+"""``facereg info``: size, rate, length, rotation and sound of a source."""
 
 from __future__ import annotations
 
 import argparse
-import json
 
+from ..errors import clean_text
 from ..registry.registry import Registry
 from ..types import SourceInfo
+from .terminal import print_json
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the source, print what is known of it, and close it again."""
+    """Open the source, print what it is, and close it. Returns the exit code."""
     source = Registry(getattr(args, "plugin", None) or ()).open_source(args.source)
     try:
-        print(json.dumps(_values(source.info)) if args.json else _table(source.info))
+        if args.json:
+            print_json(_values(source.info))
+        else:
+            print(_table(source.info))
     finally:
         source.close()
     return 0
 
 
 def _values(info: SourceInfo) -> dict[str, object]:
-    """List what is known, as JSON has it."""
+    """Describe a source in plain values, for JSON."""
     return {
         "name": info.name,
         "width": info.width,
@@ -35,7 +39,7 @@ def _values(info: SourceInfo) -> dict[str, object]:
 
 
 def _table(info: SourceInfo) -> str:
-    """Write what is known in lines of name and value."""
+    """Describe a source in lines of name and value."""
     size = f"{info.width}x{info.height}"
     if info.sizes_vary:
         name, width, height = info.sizes_vary
@@ -53,4 +57,4 @@ def _table(info: SourceInfo) -> str:
         "rotation": f"{info.rotation} degrees clockwise" if info.rotation else "none",
         "audio": "yes" if info.has_audio else "no",
     }
-    return "\n".join(f"{key:<10}{value}" for key, value in rows.items())
+    return "\n".join(f"{key:<10}{clean_text(value)}" for key, value in rows.items())

@@ -1,12 +1,13 @@
-"""``facereg models``: what models there are, where, and whether they are intact."""
+"""``facereg models``: the models that are found, their folders, and whether they are intact."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from ..errors import clean_text
 from ..models import Model, find_models, folders
+from .terminal import print_json
 
 
 def run(args: argparse.Namespace) -> int:
@@ -16,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
         found = [
             {"name": m.name, "path": str(m.path), "state": m.state, "card": m.card} for m in models
         ]
-        print(json.dumps({"models": found, "folders": [str(f) for f in folders()]}, indent=2))
+        print_json({"models": found, "folders": [str(f) for f in folders()]}, indent=2)
     elif models:
         print("\n\n".join(_describe(model) for model in models))
     else:
@@ -36,7 +37,7 @@ def _describe(model: Model) -> str:
         lines.append(f"  mean F1 {mean:.4f} on {on}")
     if isinstance(data := card.get("data"), dict) and "licence" in data:
         lines.append(f"  trained on {data.get('folder', '?')} (licence: {data['licence']})")
-    return "\n".join(lines)
+    return "\n".join(map(clean_text, lines))
 
 
 def _parameters(card: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from .._api.components import build_segmenter
 from .._version import __version__
 from ..components import Segmenter, Sink
-from ..errors import FaceregError, UsageError
+from ..errors import FaceregError, UsageError, clean_text
 from ..masks.outputs import forget_outputs, is_replaceable, remember_outputs
 from ..masks.resume import ExactResume
 from ..output import stamp
@@ -221,7 +221,7 @@ def _summary(totals: Totals) -> str:
         "cached": totals.cached,
     }
     more = "".join(f", {count} {what}" for what, count in notes.items() if count)
-    outputs = "".join(f"\n  {path}" for path in totals.outputs)
+    outputs = "".join(f"\n  {clean_text(path)}" for path in totals.outputs)
     return (
         f"{totals.frames} frames, {totals.faces} faces{more} in {totals.seconds:.1f} s "
         f"({totals.fps:.1f} frames/s){outputs}"

@@ -197,7 +197,7 @@ def test_ctrl_c_finishes_what_was_begun_and_the_same_command_goes_on(tmp_path: P
             assert process.poll() is None, process.stderr and process.stderr.read()
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        shown, error = process.communicate(timeout=60)
+        shown, error = process.communicate()
 
     assert process.returncode == 130
     assert states(json.loads(shown)) == ["interrupted", "waiting"]

@@ -10,6 +10,8 @@ import pytest
 from facereg.cli import main
 from facereg.models import example
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_stage_and_the_whole_are_measured(
     face_clip: Path, capsys: pytest.CaptureFixture[str]
