@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..checks import describe_component, wrap_errors
 from ..errors import SourceError, clean_text
 from ..registry.registry import Registry
-from ..sources.images import to_rgb
+from ..sources.pictures import to_rgb
 from ..types import Frame, Image
 
 if TYPE_CHECKING:

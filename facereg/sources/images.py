@@ -6,29 +6,24 @@ import glob
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
-
-import numpy as np
+from typing import Literal
 
 from ..components import Source
 from ..errors import SourceError, UsageError
 from ..hookspecs import hookimpl
-from ..types import Frame, Image, SourceInfo
+from ..types import Frame, SourceInfo
 from ..video.container import exact_rate
-
-if TYPE_CHECKING:
-    import PIL.Image
+from .pictures import HEIF_CURE, HEIF_SUFFIXES, PictureFile, can_read_heif, read_header, read_pages
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 # A text, as a list of literals would be a column of them.
 IMAGE_SUFFIXES = frozenset(
-    ".avif .bmp .dib .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff "  # noqa: SIM905
-    ".webp".split()
+    ".avif .bmp .dib .heic .heif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif "  # noqa: SIM905
+    ".tiff .webp".split()
 )
 
 #: How other programs name numbered pictures, as in img_%04d.png.
@@ -37,15 +32,17 @@ NUMBER_PATTERN = re.compile(r"%0?\d*d")
 #: Pictures a second in a video that is made of separate pictures.
 STILLS_RATE = 25
 
-#: EXIF tag of how a camera was held, and the values by which width and height change places.
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
+#: Files of other kinds in a folder that are named in the warning about them.
+MAX_NAMED = 8
 
 
 class ImagesSource(Source):
     """Pictures in natural order (img2 before img10), upright as their EXIF data says.
 
-    Grey, 16-bit, paletted and CMYK pictures come out as (H, W, 3) uint8 BGR; what is transparent
-    becomes black. Pictures may differ in size. Picture i has the time i / fps.
+    Grey, 16-bit, decimal, paletted and CMYK pictures come out as (H, W, 3) uint8 BGR; what is
+    transparent becomes black. Pictures may differ in size. Picture i has the time i / fps. Each
+    page of a TIFF is a picture. An animated WebP or PNG is a video with times of its own, if it
+    is the only file; in a folder each of its frames is a picture.
     """
 
     name = "images"
@@ -62,11 +59,12 @@ class ImagesSource(Source):
 
         Args:
             spec: path of a picture or of a folder, or a glob such as ``shots/*.png``.
-            fps: pictures a second, where they are the frames of a video, so that faces are
-                followed from one to the next. Without it they are separate pictures, and those
-                of a video made of them are shown for 1/25 s each.
+            fps: pictures a second, if they are the frames of a video, so that faces are followed
+                from one to the next. Without it they are separate pictures, and those of a video
+                made of them are shown for 1/25 s each.
             start: seconds to skip; the pictures that follow keep their own index and time.
-            damaged: whether a picture that cannot be read ends the run or is told and left out.
+            damaged: whether a picture that cannot be read ends the run, or is skipped with a
+                warning.
 
         Raises:
             SourceError: nothing is there, or a file is not a picture.
@@ -78,24 +76,19 @@ class ImagesSource(Source):
             raise UsageError(f"source images: start={start:g}: must not be negative")
         self._spec = spec
         self._start = start
-        self._rate = exact_rate(fps or STILLS_RATE)
         self._skips = damaged == "skip"
-        found = {path: self._attempt(_size, path) for path in _find(spec)}
-        known = {path: size for path, size in found.items() if size is not None}
-        if not known:
+        self._files = list(self._read_headers(_find(spec)))
+        if not self._files:
             raise SourceError(f"{spec}: none of its pictures can be read")
-        self._paths, sizes = list(known), list(known.values())
-        odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
-        self.info = SourceInfo(
-            name=self._paths[0].name if len(self._paths) == 1 else Path(spec).resolve().name,
-            width=sizes[0][0],
-            height=sizes[0][1],
-            fps=self._rate,
-            frame_count=len(sizes),
-            duration=float(len(sizes) / self._rate),
-            stills=fps is None,
-            sizes_vary=None if odd is None else (self._paths[odd].name, *sizes[odd]),
+        first = self._files[0]
+        self._animation = (
+            first if fps is None and len(self._files) == 1 and first.animated else None
         )
+        if self._animation:
+            self._rate = exact_rate(1 / first.frame_seconds)
+        else:
+            self._rate = exact_rate(fps or STILLS_RATE)
+        self.info = self._describe(stills=fps is None and self._animation is None)
 
     @classmethod
     def matches(cls, spec: str) -> bool:
@@ -107,39 +100,86 @@ class ImagesSource(Source):
             return False
         return glob.has_magic(spec) or path.suffix.lower() in IMAGE_SUFFIXES
 
+    def _read_headers(self, paths: Iterable[Path]) -> Iterator[PictureFile]:
+        for path in paths:
+            try:
+                yield read_header(path)
+            except SourceError as e:
+                self._skip(path, e)
+
+    def _describe(self, *, stills: bool) -> SourceInfo:
+        files = self._files
+        sizes = [(file.path.name, *size) for file in files for size in file.sizes]
+        _, width, height = sizes[0]
+        odd = next((size for size in sizes if size[1:] != (width, height)), None)
+        return SourceInfo(
+            name=files[0].path.name if len(files) == 1 else Path(self._spec).resolve().name,
+            width=width,
+            height=height,
+            fps=self._rate,
+            frame_count=len(sizes),
+            duration=float(len(sizes) / self._rate),
+            stills=stills,
+            sizes_vary=odd,
+        )
+
     def frames(self) -> Iterator[Frame]:
         """Yield the pictures from ``start`` on.
 
         Raises:
             SourceError: a picture is damaged, or none is left after ``start``.
         """
-        first = max(0, math.ceil((self._start - 1e-6) * self._rate))
-        if first >= len(self._paths):
-            raise SourceError(
-                f"{self._spec}: starts at {self._start:g} s, "
-                f"but its last picture is at {float((len(self._paths) - 1) / self._rate):.3f} s"
-            )
-        for index in range(first, len(self._paths)):
-            path = self._paths[index]
-            image = self._attempt(_read, path)
-            if image is not None:
-                yield Frame(image, index, float(index / self._rate), name=path.name)
+        if self._animation:
+            yield from self._frames_of_animation(self._animation)
+        else:
+            yield from self._frames_of_pictures()
 
-    def _attempt(self, read: Callable[[Path], T], path: Path) -> T | None:
-        """Read something of a picture; None where that fails and is to be passed over."""
-        try:
-            return read(path)
-        except SourceError as e:
-            if not self._skips:
-                cure = f"; images:{self._spec},damaged=skip goes on without it"
-                raise SourceError(f"{e}{'' if path == Path(self._spec) else cure}") from e
-            log.warning("%s; left out", e)
-            return None
+    def _frames_of_pictures(self) -> Iterator[Frame]:
+        first = max(0, math.ceil((self._start - 1e-6) * self._rate))
+        index = 0
+        for file in self._files:
+            begin = max(0, first - index)
+            try:
+                for page, found in enumerate(read_pages(file, begin), begin):
+                    at, name = index + page, _page_name(file, page)
+                    yield Frame(found.image, at, float(at / self._rate), name=name)
+            except SourceError as e:
+                self._skip(file.path, e)
+            index += len(file.pages)
+        if first >= index:
+            self._refuse_start(float((index - 1) / self._rate), "picture")
+
+    def _frames_of_animation(self, file: PictureFile) -> Iterator[Frame]:
+        time, before = Fraction(0), Fraction(0)
+        for index, page in enumerate(read_pages(file)):
+            if time >= self._start - 1e-6:
+                yield Frame(page.image, index, float(time))
+            before = time
+            time += Fraction(page.seconds).limit_denominator(1000)
+        if before < self._start - 1e-6:
+            self._refuse_start(float(before), "frame")
+
+    def _refuse_start(self, last: float, what: str) -> None:
+        raise SourceError(
+            f"{self._spec}: starts at {self._start:g} s, but its last {what} is at {last:.3f} s"
+        )
+
+    def _skip(self, path: Path, error: SourceError) -> None:
+        """Warn of a picture that cannot be read.
+
+        Raises:
+            SourceError: damaged pictures are not to be skipped.
+        """
+        if not self._skips:
+            alone = path == Path(self._spec)
+            cure = "" if alone else f"; images:{self._spec},damaged=skip goes on without it"
+            raise SourceError(f"{error}{cure}") from error
+        log.warning("%s; skipped", error)
 
 
 def folders(spec: str) -> set[Path]:
-    """Tell in which folders the pictures are that a path or a glob means."""
-    return {path.resolve().parent for path in _find(spec)}
+    """Return the folders of the pictures that a path or a glob means."""
+    return {path.resolve().parent for path in _find(spec, warn=False)}
 
 
 @hookimpl
@@ -148,8 +188,13 @@ def register_sources() -> Iterable[type[Source]]:
     return [ImagesSource]
 
 
-def _find(spec: str) -> list[Path]:
-    """List the pictures that a path or a glob means, in natural order."""
+def _find(spec: str, *, warn: bool = True) -> list[Path]:
+    """List the pictures that a path or a glob means, in natural order.
+
+    Args:
+        spec: the path or glob.
+        warn: say which other files are there.
+    """
     path = Path(spec)
     if path.is_file():
         return [path]
@@ -165,72 +210,43 @@ def _find(spec: str) -> list[Path]:
         )
     else:
         raise SourceError(f"{spec}: no such file")
-    pictures = [
-        file
-        for file in found
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and not file.name.startswith(".")  # thumbnails and the like that systems leave behind
-        and file.is_file()
-    ]
+    # Hidden files are thumbnails and the like that systems leave behind.
+    files = [file for file in found if not file.name.startswith(".") and file.is_file()]
+    pictures = [file for file in files if _is_read(file)]
     if not pictures:
         known = " ".join(sorted(IMAGE_SUFFIXES))
         raise SourceError(f"{spec}: {what} ({known}); for several videos: facereg batch")
+    if warn and len(files) > len(pictures):
+        _warn_of_others(spec, sorted(set(files) - set(pictures), key=_natural))
     return sorted(pictures, key=_natural)
 
 
+def _is_read(file: Path) -> bool:
+    suffix = file.suffix.lower()
+    return suffix in IMAGE_SUFFIXES and (suffix not in HEIF_SUFFIXES or can_read_heif())
+
+
+def _warn_of_others(spec: str, files: list[Path]) -> None:
+    """Name the files that are left out: nobody is to believe that they were processed."""
+    names = ", ".join(file.name for file in files[:MAX_NAMED])
+    more = f" and {len(files) - MAX_NAMED} more" if len(files) > MAX_NAMED else ""
+    heif = any(file.suffix.lower() in HEIF_SUFFIXES for file in files)
+    log.warning(
+        "%s: %d file%s of other kinds %s not read: %s%s%s",
+        *(spec, len(files), "" if len(files) == 1 else "s", "is" if len(files) == 1 else "are"),
+        *(names, more, f"; {HEIF_CURE}" if heif else ""),
+    )
+
+
+def _page_name(file: PictureFile, page: int) -> str:
+    """Name a page: scan.tif of one page keeps its name, of twelve they are scan-01.tif, …."""
+    if len(file.pages) == 1:
+        return file.path.name
+    digits = len(str(len(file.pages)))
+    return f"{file.path.stem}-{page + 1:0{digits}d}{file.path.suffix}"
+
+
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Order numbers in names by value, capitals beside small letters, and anything else by text."""
+    """Order numbers in names by value, capitals and small letters alike, all else by text."""
     parts = re.findall(r"\d+|\D+", str(path).casefold())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], str(path)
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Read width and height, upright, from a picture's header."""
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(path) as picture:
-            width, height = picture.size
-            if "exif" in picture.info and picture.getexif().get(ORIENTATION) in LYING:
-                return height, width
-            return width, height
-    except Exception as e:  # decoders raise all sorts of errors for a damaged file
-        raise SourceError(f"{path}: {_why(path, e)}") from e
-
-
-def _read(path: Path) -> Image:
-    """Decode a picture, upright, as (H, W, 3) uint8 BGR."""
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(path) as picture:
-            return np.ascontiguousarray(to_rgb(picture)[..., ::-1])
-    except Exception as e:  # decoders raise all sorts of errors for a damaged file
-        raise SourceError(f"{path}: {_why(path, e)}") from e
-
-
-def to_rgb(picture: PIL.Image.Image) -> Image:
-    """Convert any picture, upright, to (H, W, 3) uint8 RGB; what is transparent becomes black."""
-    import PIL.Image
-    import PIL.ImageOps
-
-    upright = PIL.ImageOps.exif_transpose(picture)
-    if upright.mode.startswith("I"):  # 16 bits of grey, which convert() would clip at 255
-        grey = np.asarray(upright) >> 8
-        return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, -1)
-    if upright.has_transparency_data:
-        flat = PIL.Image.new("RGBA", upright.size, (0, 0, 0, 255))
-        flat.alpha_composite(upright.convert("RGBA"))
-        upright = flat
-    return np.asarray(upright.convert("RGB"), np.uint8)
-
-
-def _why(path: Path, error: Exception) -> str:
-    """Say in a few words why a picture could not be read."""
-    if isinstance(error, OSError) and error.strerror:  # gone, or not ours to read
-        return error.strerror.lower()
-    if not path.stat().st_size:
-        return "is empty"
-    if type(error).__name__ == "UnidentifiedImageError":
-        return "is not a picture that can be read"
-    return f"cannot be read as a picture: {str(error).splitlines()[0] if str(error) else error!r}"

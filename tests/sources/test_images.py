@@ -10,6 +10,7 @@ import pytest
 
 from facereg.errors import SourceError, UsageError
 from facereg.sources.images import ImagesSource
+from facereg.sources.pictures import HEIF_CURE
 from facereg.types import Frame
 from tests import clips
 
@@ -114,6 +115,109 @@ def test_exif_orientation_is_applied(tmp_path: Path, suffix: str, orientation: i
     assert np.abs(frame.image.astype(int) - PICTURE).mean() < 20
 
 
+# More than one picture in a file
+
+
+def animate(path: Path, durations: list[int]) -> Path:
+    """Write frames that are numbered by their brightness."""
+    frames = [PIL.Image.new("RGB", (32, 24), (20 * i, 20 * i, 20 * i)) for i in range(10)]
+    options = {"lossless": True} if path.suffix == ".webp" else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["webp", "png"])
+def test_an_animation_is_a_video_with_its_own_times(tmp_path: Path, suffix: str) -> None:
+    path = animate(tmp_path / f"a.{suffix}", [100] * 5 + [400] * 5)
+    source = ImagesSource(str(path))
+    assert (source.info.frame_count, source.info.fps, source.info.stills) == (10, 10, False)
+    frames = list(source.frames())
+    assert [frame.image[0, 0, 0] for frame in frames] == [20 * i for i in range(10)]
+    assert [frame.time for frame in frames] == pytest.approx(
+        [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.9, 1.3, 1.7, 2.1]
+    )
+    assert [frame.time for frame in read(path, start=0.95)] == pytest.approx([1.3, 1.7, 2.1])
+    with pytest.raises(SourceError, match=r"its last frame is at 2\.100 s"):
+        read(path, start=3)
+
+
+def test_pages_of_a_tiff_are_pictures(tmp_path: Path) -> None:
+    pages = [PIL.Image.new("RGB", (32, 24 + i), (20 * i,) * 3) for i in range(12)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    write(tmp_path / "zebra.png")
+    source = ImagesSource(str(tmp_path))
+    assert (source.info.frame_count, source.info.stills) == (13, True)
+    frames = list(source.frames())
+    assert [frame.name for frame in frames][::6] == ["scan-01.tif", "scan-07.tif", "zebra.png"]
+    assert [frame.height for frame in frames[:12]] == list(range(24, 36))
+    assert read(tmp_path, start=11 / 25)[0].name == "scan-12.tif"
+
+
+def test_an_animation_among_pictures_gives_a_picture_a_frame(tmp_path: Path) -> None:
+    animate(tmp_path / "a.webp", [100] * 10)
+    write(tmp_path / "b.png")
+    frames = read(tmp_path)
+    assert [frame.name for frame in frames][8:] == ["a-09.webp", "a-10.webp", "b.png"]
+
+
+# Other ranges of values
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted"),
+    [
+        (np.linspace(0, 1, 256, dtype=np.float32), range(256)),
+        (np.linspace(0, 255, 256, dtype=np.float32), range(256)),
+        (np.linspace(0, 4095, 256).astype(np.uint16), range(256)),
+        (np.linspace(0, 65535, 256).astype(np.uint16), range(256)),
+        (np.linspace(0, 65535, 256).astype(np.int32), range(256)),
+        (np.array([np.nan, -1, np.inf, 0.5], np.float32), [0, 0, 0, 128]),
+    ],
+    ids=["0 to 1", "0 to 255", "12 bits", "16 bits", "32 bits", "not numbers"],
+)
+def test_a_grey_tiff_is_never_black(tmp_path: Path, stored: np.ndarray, wanted: list[int]) -> None:
+    path = tmp_path / "a.tif"
+    PIL.Image.fromarray(np.repeat(stored[None], 4, 0)).save(path)
+    (frame,) = read(path)
+    got = frame.image[0].astype(int)
+    assert np.abs(got - np.array(wanted)[:, None]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint16])
+def test_a_tiff_of_deep_colours(tmp_path: Path, kind: type) -> None:
+    white = 1 if kind is np.float32 else 65535
+    (frame,) = read(write(tmp_path / "a.tif", (PICTURE / 255 * white).astype(kind)))
+    assert np.abs(frame.image.astype(int) - PICTURE).max() <= 1
+
+
+# Large ones
+
+
+def test_a_large_photograph_is_read_without_a_word(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    limit = PIL.Image.MAX_IMAGE_PIXELS
+    PIL.Image.new("L", (12_000, 8_000), 9).save(tmp_path / "panorama.jpg", quality=30)
+    info = ImagesSource(str(tmp_path / "panorama.jpg")).info
+    assert (info.width, info.height, len(recwarn)) == (12_000, 8_000, 0)
+    assert limit == PIL.Image.MAX_IMAGE_PIXELS, "Pillow's own setting is left as it was"
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        ((13_300, 13_300), "is 13300x13300 pixels in .* kB: it would fill"),
+        ((20_000, 18_000), "350"),
+    ],
+)
+def test_a_picture_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, size: tuple[int, int], says: str
+) -> None:
+    PIL.Image.new("1", size).save(tmp_path / "bomb.tif", compression="group4")
+    with pytest.raises(SourceError, match=rf"bomb\.tif: .*{says}"):
+        ImagesSource(str(tmp_path / "bomb.tif"))
+
+
 # Which, and in which order
 
 
@@ -125,6 +229,25 @@ def test_folder_in_natural_order_without_other_files(tmp_path: Path) -> None:
     frames = read(tmp_path)
     assert [frame.name for frame in frames] == ["IMG1.PNG", "img02.png", "img2.png", "img10.png"]
     assert [frame.index for frame in frames] == [0, 1, 2, 3]
+
+
+def test_files_that_are_not_read_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facereg.sources.images.can_read_heif", lambda: False)
+    write(tmp_path / "IMG_1.png")
+    (tmp_path / "IMG_2.HEIC").write_bytes(b"ftypheic")
+    (tmp_path / "IMG_3.gif").write_bytes(b"GIF89a")
+    assert len(read(tmp_path)) == 1
+    assert caplog.messages == [
+        f"{tmp_path}: 2 files of other kinds are not read: IMG_2.HEIC, IMG_3.gif; {HEIF_CURE}"
+    ]
+
+
+def test_a_heic_picture_says_what_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(SourceError, match=r"a\.heic: .*pip install pillow-heif"):
+        ImagesSource(str(tmp_path / "a.heic"))
 
 
 def test_glob_reaches_into_folders(tmp_path: Path) -> None:
