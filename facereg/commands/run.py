@@ -111,7 +111,7 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
         path = Path(args.stats)
         wanted.append(("stats", {"path": path, "overwrite": _may_replace(path, args)}))
     if args.isolated:
-        wanted.append(("isolated", {"regions": tuple(args.isolated)}))
+        wanted.append(("window", {"view": f"isolated:{'+'.join(args.isolated)}"}))
     if args.window:
         wanted.append(("window", {"view": args.view}))
     sinks = [registry.build("sink", name, **given) for name, given in wanted]

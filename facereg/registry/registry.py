@@ -50,7 +50,6 @@ BUILTINS = (
     "facereg.sinks.images",
     "facereg.sinks.stats",
     "facereg.sinks.window",
-    "facereg.sinks.isolated",
 )
 
 #: The detector that runs several others and merges what they find; built for ``NAME+NAME``.

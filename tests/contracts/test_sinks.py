@@ -8,7 +8,6 @@ import pytest
 
 from facereg.components import Sink
 from facereg.sinks.images import ImagesSink
-from facereg.sinks.isolated import IsolatedSink
 from facereg.sinks.masks import MasksSink
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sinks.stats import StatsSink
@@ -68,6 +67,6 @@ class TestWindow(SinkContract):
     options = {"hold": 0.0}
 
 
-class TestIsolated(SinkContract):
-    component = IsolatedSink
-    options = {"regions": ("eyes", "lips"), "hold": 0.0}
+class TestIsolatedWindow(SinkContract):
+    component = WindowSink
+    options = {"view": "isolated:eyes+lips", "hold": 0.0}

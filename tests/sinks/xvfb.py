@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.ImageGrab
+import pytest
 
 from facereg.types import Image
 
@@ -24,8 +25,15 @@ PATIENCE = 20.0
 
 
 def available() -> bool:
-    """Say whether Debian's xvfb and xdotool are installed."""
+    """Whether Debian's xvfb and xdotool are installed."""
     return shutil.which("Xvfb") is not None and shutil.which("xdotool") is not None
+
+
+def needs_screen(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that opens real windows."""
+    skip = pytest.mark.skipif(not available(), reason=WHY_NOT)
+    marked: Callable[..., None] = pytest.mark.slow(skip(test))
+    return marked
 
 
 class Screen:

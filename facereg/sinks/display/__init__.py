@@ -1,1 +1,1 @@
-"""What a window is made of: its keys, its screen, its scene, its recordings."""
+"""The parts of a window: keys, screen, state, status line, recordings."""

@@ -1,4 +1,4 @@
-"""The keys of a window, as data: help, README and man page are made of this one table."""
+"""The keys of a window in one table, from which help, documents and the man page are made."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Key(NamedTuple):
 
     Attributes:
         key: the character that it types, or its name.
-        action: what is called: the method ``WindowSink.do_ACTION``.
-        text: what it does, for people.
-        region: the region that a number key selects.
+        action: names the method that is called, ``WindowSink.do_ACTION``.
+        text: what it does.
+        region: the region that a number key selects, or empty.
     """
 
     key: str
@@ -41,13 +41,13 @@ KEYS: tuple[Key, ...] = (
     Key("a", "whole", "the whole picture"),
     Key("f", "face", "the face: the largest, or the one chosen with n"),
     *(Key(key, "region", f"{name} alone", name) for key, name in NUMBER_KEYS.items()),
-    Key("o", "overlay", "the regions' colours over the picture, on and off"),
+    Key("o", "overlay", "colours over the picture, on and off"),
     Key("g", "gallery", "gallery: each face's region map beside the picture"),
     Key("b", "blur", "blur the selected region, on and off"),
     Key("+", "stronger", "stronger colours"),
     Key("-", "weaker", "weaker colours"),
     Key("m", "mirror", "mirror the window; files are never mirrored"),
-    Key("n", "next", "next face: everybody, then one after the other"),
+    Key("n", "next", "next face alone; after the last one, all of them"),
     Key("p", "pause", "pause; a live source is still read and recorded"),
     Key("s", "snapshot", "snapshot: save the picture as PNG"),
     Key("r", "record", "start and stop recording what the window shows to a new MP4"),
@@ -62,12 +62,12 @@ _BY_KEY["="] = _BY_KEY["+"]  # where + needs Shift
 
 
 def find(key: str) -> Key | None:
-    """Look a key up by the character it typed, capital or not, or by its name."""
+    """Look up a key by the character that it types, capital or not, or by its name."""
     return _BY_KEY.get(key) or _BY_KEY.get(key.lower())
 
 
 def rows() -> list[tuple[str, str]]:
-    """List keys and what they do, those that do the same together."""
+    """List the keys with what they do; keys that do the same share a row."""
     together: dict[tuple[str, str], list[str]] = {}
     for key in KEYS:
         text = "" if key.region else key.text
@@ -80,10 +80,10 @@ def rows() -> list[tuple[str, str]]:
 
 
 def lines() -> list[tuple[str, str]]:
-    """List what `rows` does, long texts continued in rows without a key."""
+    """List the same, with long texts continued in rows without a key."""
     found = []
     for names, text in rows():
-        # A number stays with the region that it means.
+        # No line break between a number and its region.
         first, *more = textwrap.wrap(re.sub(r"(\d) ", "\\1\N{NO-BREAK SPACE}", text), 60)
         found += [(names, first), *(("", part) for part in more)]
     return [(names, text.replace("\N{NO-BREAK SPACE}", " ")) for names, text in found]
@@ -96,7 +96,7 @@ def as_text() -> str:
 
 
 def as_markdown() -> str:
-    """Write the table as the README has it."""
+    """Write the table in Markdown, as documents have it."""
     lines = ["| key | does |", "|---|---|"]
     for names, text in rows():
         keys = " ".join(f"`{name}`" for name in names.split(", "))

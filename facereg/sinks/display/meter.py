@@ -1,4 +1,4 @@
-"""Measure how a window keeps up, for its status line."""
+"""Measure how well a window keeps up, for its status line."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from datetime import datetime, timezone
 
 from ...types import FrameResult
 
-#: Seconds over which frames a second are measured.
-SPAN = 2.0
+#: Seconds over which the rate is measured.
+RATE_SECONDS = 2.0
 
 
-class Meter:
+class FpsMeter:
     """Counts results and times pictures.
 
     Args:
-        live: whether frames carry the moment at which they came, from which latency follows.
+        live: whether frames carry the time of day when they came, which gives the latency.
 
     Attributes:
-        dropped: frames that are missing between those that were counted.
+        dropped: frames missing between those that were counted.
         latency: milliseconds from a live frame's grab to its display, smoothed.
     """
 
@@ -31,13 +31,13 @@ class Meter:
         self.latency: float | None = None
 
     def count(self, result: FrameResult) -> None:
-        """Take note of a result."""
+        """Count a result."""
         if self._last is not None:
             self.dropped += max(0, result.frame.index - self._last.frame.index - 1)
         self._last = result
 
     def shown(self, result: FrameResult) -> None:
-        """Take note that a result is on the screen now."""
+        """Time a result that is on the screen now."""
         self._shown.append(time.monotonic())
         if result.frame.clock is None:
             return
@@ -46,16 +46,16 @@ class Meter:
 
     @property
     def fps(self) -> float:
-        """Pictures shown a second, lately."""
+        """Pictures shown a second, over the last `RATE_SECONDS`."""
         now = time.monotonic()
-        while self._shown and now - self._shown[0] > SPAN:
+        while self._shown and now - self._shown[0] > RATE_SECONDS:
             self._shown.popleft()
         if len(self._shown) < 2:
             return 0.0
         return (len(self._shown) - 1) / (self._shown[-1] - self._shown[0])
 
     def line(self) -> str:
-        """Write it all in one line; for a file, its time stands where latency would."""
+        """Write it all in one line; a file has its time in place of the latency."""
         if self._last is None:
             return "waiting for the first picture"
         count = len(self._last.faces)

@@ -1,4 +1,4 @@
-"""A recording that is started and stopped while a run goes on."""
+"""What a window saves: recordings that start and stop while a run goes on, and snapshots."""
 
 from __future__ import annotations
 
@@ -6,13 +6,75 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from ... import output
 from ...components import Run
+from ...errors import SinkError
 from ...types import Frame, FrameResult, Image, SourceInfo
+from ...views import fitted
 from ..mp4 import Mp4Sink
 
 
+class Captures:
+    """The snapshots and recordings that keys make, in one folder.
+
+    Attributes:
+        recording: the one that is going on, or None.
+        outputs: the files that are finished.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Name the folder.
+
+        Raises:
+            SinkError: there is no such folder.
+        """
+        if not folder.is_dir():
+            raise SinkError(f"{folder}: no such folder for snapshots and recordings")
+        self._folder = folder
+        self.recording: Recording | None = None
+        self.outputs: tuple[str, ...] = ()
+
+    def save(self, picture: Image) -> Path:
+        """Write a picture as PNG.
+
+        Raises:
+            OSError, SinkError: it cannot be written.
+        """
+        import cv2
+
+        path = new_path(self._folder, ".png")
+        data = cv2.imencode(".png", picture)[1].tobytes()
+        with output.AtomicFile(path) as file:
+            file.part.write_bytes(data)
+        self.outputs += (str(path),)
+        return path
+
+    def start(self, info: SourceInfo, picture: Image, frame: Frame) -> Path:
+        """Start a recording with a picture of a frame.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        self.recording = Recording(new_path(self._folder, ".mp4"), info, picture)
+        self.recording.write(picture, frame)
+        return self.recording.path
+
+    def stop(self) -> Path | None:
+        """Finish the recording, if there is one.
+
+        Raises:
+            SinkError: it cannot be finished.
+        """
+        recording, self.recording = self.recording, None
+        if recording is None:
+            return None
+        recording.finish()
+        self.outputs += (str(recording.path),)
+        return recording.path
+
+
 def new_path(folder: Path, ending: str) -> Path:
-    """Name a file that does not exist after the time of day."""
+    """Name a new file by date and time."""
     stem = time.strftime("facereg-%Y%m%d-%H%M%S")
     path, number = folder / f"{stem}{ending}", 1
     while path.exists():
@@ -25,7 +87,7 @@ class Recording:
     """Writes pictures as they were drawn to a new MP4, all at the size of the first."""
 
     def __init__(self, path: Path, info: SourceInfo, picture: Image) -> None:
-        """Start.
+        """Begin the file.
 
         Raises:
             SinkError: it cannot be written.
@@ -34,7 +96,7 @@ class Recording:
         self._size = (width, height)
         self.path = path
         self._sink = Mp4Sink(path=path, view="raw")
-        # The sound of a file cannot follow someone who starts and stops as they please.
+        # A file's sound cannot follow a recording that starts and stops at any moment.
         silent = replace(info, has_audio=False, media=None, frame_count=None, duration=None)
         self._sink.open(replace(silent, width=width, height=height, sizes_vary=None), Run())
 
@@ -44,12 +106,10 @@ class Recording:
         Raises:
             SinkError: it cannot be written.
         """
-        from ...views import fitted
-
         self._sink.write(FrameResult(replace(frame, image=fitted(picture, *self._size))))
 
     def tick(self) -> None:
-        """Go on with the last picture while a live source gives no other.
+        """Repeat the last picture while a live source gives no other.
 
         Raises:
             SinkError: it cannot be written.
@@ -57,7 +117,7 @@ class Recording:
         self._sink.tick()
 
     def finish(self) -> None:
-        """End it, at this moment where the source is live.
+        """Finish the file; of a live source it ends now.
 
         Raises:
             SinkError: it cannot be finished.

@@ -1,4 +1,4 @@
-"""One window: it shows pictures with a line of text below, and tells which keys were pressed.
+"""One window: it shows pictures with a line of text below, and reports the keys pressed.
 
 pygame-ce does the drawing, on its SDL 2: OpenCV's own windows are missing from its headless build,
 which other packages install over the full one.
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     import pygame
 
 #: Height of the line below the picture, and of its letters, in pixels.
-LINE, LETTERS = 24, 20
+LINE_HEIGHT, LETTER_HEIGHT = 24, 20
 
-#: Width in which the line has room; smaller pictures are shown enlarged.
-ROOM = 560
+#: Width in pixels that the line needs; smaller pictures are enlarged.
+MIN_WIDTH = 560
 
 #: Share of the desktop that a new window may take.
-DESKTOP = 0.9
+MAX_DESKTOP_SHARE = 0.9
 
-#: SDL's drivers on Linux, and the variable that says where each finds its display.
+#: SDL's drivers on Linux, and the environment variable by which each finds its display.
 DISPLAYS = {"x11": "DISPLAY", "wayland": "WAYLAND_DISPLAY"}
 
 WHITE, GRAY, RED = (235, 235, 235), (24, 24, 24), (235, 40, 40)
 
 
 def start_display() -> None:
-    """Connect to the display, so that a missing one is found out before anything else starts.
+    """Connect to the display, so that a missing one is noticed before anything else starts.
 
     Raises:
         SinkError: there is none.
@@ -73,11 +73,11 @@ class Screen:
     Args:
         title: of the window.
         width, height: of the pictures in pixels.
-        pressed: called with each key, a character or a name such as ``F11``; ``Esc`` where the
-            window is closed.
+        pressed: called with each key, a character or a name such as ``F11``; with ``Esc`` when
+            the window is closed.
     """
 
-    # SDL has one queue of events for all windows of a process: whoever reads it serves them all.
+    # SDL has one queue of events for all windows of a process: one reader serves them all.
     _screens: ClassVar[list[Screen]] = []
 
     def __init__(self, title: str, width: int, height: int, pressed: Callable[[str], None]) -> None:
@@ -85,7 +85,7 @@ class Screen:
 
         start_display()
         pygame.font.init()
-        self._font = pygame.font.Font(None, LETTERS)
+        self._font = pygame.font.Font(None, LETTER_HEIGHT)
         try:
             self._window: Any = pygame.Window(title, _window_size(width, height), resizable=True)
             self._window.get_surface()
@@ -125,7 +125,7 @@ class Screen:
         self._draw()
 
     def say(self, status: str) -> None:
-        """Change the line below, where it is another."""
+        """Change the line below."""
         if status != self._status:
             self._status = status
             self._draw()
@@ -141,7 +141,7 @@ class Screen:
 
     @classmethod
     def pump(cls) -> None:
-        """Handle what happened to any window since the last call."""
+        """Handle the events of all windows since the last call."""
         import pygame
 
         if not pygame.display.get_init():
@@ -151,7 +151,7 @@ class Screen:
                 screen.handle(event)
 
     def handle(self, event: pygame.Event) -> None:
-        """Do what an event asks for, if it is meant for this window."""
+        """Handle an event, if it is for this window."""
         import pygame
 
         if event.type == pygame.QUIT:
@@ -167,7 +167,7 @@ class Screen:
             self._draw()
 
     def close(self) -> None:
-        """Close the window, and the connection to the display with the last one."""
+        """Close the window; the last one closes the connection to the display."""
         import pygame
 
         if self in self._screens:
@@ -181,15 +181,15 @@ class Screen:
         surface = self._window.get_surface()
         surface.fill((0, 0, 0))
         width, height = surface.get_size()
-        x, y, w, h = _place(self._picture, width, max(1, height - LINE))
+        x, y, w, h = _place(self._picture, width, max(1, height - LINE_HEIGHT))
         surface.blit(_surface(self._picture, w, h), (x, y))
         if self._dot:
             radius = max(5, min(w, h) // 40)
             _circle(surface, (x + w - 2 * radius, y + 2 * radius), radius)
-        surface.fill(GRAY, (0, height - LINE, width, LINE))
-        self._write(surface, self._status, 8, height - LINE + 5)
+        surface.fill(GRAY, (0, height - LINE_HEIGHT, width, LINE_HEIGHT))
+        self._write(surface, self._status, 8, height - LINE_HEIGHT + 5)
         if self._notes:
-            self._explain(surface, width, height - LINE)
+            self._explain(surface, width, height - LINE_HEIGHT)
         self._window.flip()
 
     def _write(self, surface: pygame.Surface, text: str, x: int, y: int) -> None:
@@ -197,11 +197,11 @@ class Screen:
             surface.blit(self._font.render(text, True, WHITE), (x, y))
 
     def _explain(self, surface: pygame.Surface, width: int, height: int) -> None:
-        """Lay the notes over the picture, in letters for which there is room."""
+        """Draw the notes over the picture, in the largest letters that fit."""
         import pygame
 
         rows = self._notes
-        size = LETTERS
+        size = LETTER_HEIGHT
         while True:
             font = pygame.font.Font(None, size)
             left = max(font.size(row[0])[0] for row in rows) + size
@@ -224,9 +224,13 @@ def _window_size(width: int, height: int) -> tuple[int, int]:
     import pygame
 
     desktop = pygame.display.get_desktop_sizes()[0]
-    scale = max(1.0, ROOM / width)
-    scale = min(scale, DESKTOP * desktop[0] / width, (DESKTOP * desktop[1] - LINE) / height)
-    return max(1, round(scale * width)), max(1, round(scale * height)) + LINE
+    scale = max(1.0, MIN_WIDTH / width)
+    scale = min(
+        scale,
+        MAX_DESKTOP_SHARE * desktop[0] / width,
+        (MAX_DESKTOP_SHARE * desktop[1] - LINE_HEIGHT) / height,
+    )
+    return max(1, round(scale * width)), max(1, round(scale * height)) + LINE_HEIGHT
 
 
 def _place(picture: Image, width: int, height: int) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""The isolated view: the chosen regions alone, in a window and in a recording."""
+"""``-i``: a window that begins with the chosen regions alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 from facereg import views
 from facereg.cli import main
 from facereg.components import Run
-from facereg.errors import UsageError
-from facereg.sinks.isolated import IsolatedSink
+from facereg.sinks.window import WindowSink
 from facereg.types import Image
 from tests import clips
 from tests.sinks import two_people, xvfb
@@ -21,7 +20,7 @@ from tests.sinks.two_people import looks_like
 RESULT = two_people.result()
 LIPS = views.view("isolated:lips")(RESULT)
 
-needs_screen = pytest.mark.skipif(not xvfb.available(), reason=xvfb.WHY_NOT)
+needs_screen = xvfb.needs_screen
 
 
 @pytest.fixture(autouse=True)
@@ -31,20 +30,15 @@ def dummy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_region_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "rtsp://127.0.0.1:1/never-opened", "-i", "nostril"]) == 1
+    assert main(["run", "rtsp://127.0.0.1:1/never-opened", "-i", "nostril"]) == 2
     out, err = capfd.readouterr()
     assert out == ""
     assert err.count("\n") == 1
     assert err.startswith("facereg: error: unknown region 'nostril': ")
 
 
-def test_no_region_is_refused() -> None:
-    with pytest.raises(UsageError, match="regions="):
-        IsolatedSink(regions=())
-
-
 def test_its_keys_are_those_of_every_window(tmp_path: Path) -> None:
-    sink = IsolatedSink(regions=("eyes", "lips"), folder=tmp_path)
+    sink = WindowSink(view="isolated:eyes+lips", folder=tmp_path)
     sink.open(two_people.TwoPeople("x").info, Run())
     try:
         sink.write(RESULT)
@@ -62,6 +56,7 @@ def test_its_keys_are_those_of_every_window(tmp_path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(saved, expected, strict=True))
 
 
+@pytest.mark.slow
 def test_recorded_from_the_command_line(tmp_path: Path) -> None:
     args = ("-o", "lips.mp4", "--view", "isolated:lips")
     source = "people:x,live=no,count=5"

@@ -1,0 +1,42 @@
+"""The line below a window's picture."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from .meter import FpsMeter
+
+log = logging.getLogger(__name__)
+
+#: Seconds for which a message takes the place of the line.
+MESSAGE_SECONDS = 3.0
+
+
+class StatusLine:
+    """Rate, faces and view; after a key that did something, for a while what it did.
+
+    Args:
+        meter: measures the rate.
+    """
+
+    def __init__(self, meter: FpsMeter) -> None:
+        self.meter = meter
+        self._message, self._until = "", 0.0
+
+    def report(self, message: str, level: int = logging.INFO) -> None:
+        """Show a message, and log it."""
+        log.log(level, "%s", message)
+        self._message, self._until = message, time.monotonic() + MESSAGE_SECONDS
+
+    def text(self, title: str, *, paused: bool) -> str:
+        """Write the line.
+
+        Args:
+            title: what is shown.
+            paused: whether the window is paused.
+        """
+        if time.monotonic() < self._until:
+            return self._message
+        line = f"{self.meter.line()}   {title}"
+        return f"{line}   paused" if paused else line
