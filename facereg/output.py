@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
 
-from .errors import SinkError
+from .errors import SinkError, UsageError
 
 Leftovers = Literal["keep", "remove"]
 
@@ -51,11 +51,11 @@ def check_file(path: Path, endings: tuple[str, ...], overwrite: bool) -> None:
     """Check that a file may be written.
 
     Raises:
-        SinkError: the ending is wrong, the folder does not exist, or the file exists and may not
-            be overwritten.
+        UsageError: the ending is wrong.
+        SinkError: the folder does not exist, or the file exists and may not be overwritten.
     """
     if path.suffix.lower() not in endings:
-        raise SinkError(f"{path}: the name must end in {' or '.join(endings)}")
+        raise UsageError(f"{path}: the name must end in {' or '.join(endings)}")
     check_parent(path)
     if path.is_dir():
         raise SinkError(f"{path} is a folder; name a file in it")

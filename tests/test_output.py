@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from facereg import output
-from facereg.errors import SinkError
+from facereg.errors import FaceregError, SinkError
 from facereg.output import AtomicFile, FolderLock, temporary_name, write_file
 
 
@@ -265,7 +265,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str, mess
     (tmp_path / "old.csv").touch()
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
-    with pytest.raises(SinkError, match=message):
+    with pytest.raises(FaceregError, match=message):
         output.check_file(tmp_path / name, (".csv",), overwrite=False)
 
 

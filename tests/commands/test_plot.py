@@ -97,7 +97,7 @@ def test_a_wrong_name_is_one_line(stats: Path, tmp_path: Path):
         run(stats, tmp_path / "plot.png", regions=["lip"])
     with pytest.raises(SourceError, match=r"No such file"):
         run(tmp_path / "none.csv", tmp_path / "plot.png")
-    with pytest.raises(SinkError, match=r"must end in .png"):
+    with pytest.raises(UsageError, match=r"must end in .png"):
         run(stats, tmp_path / "plot.xyz")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["stats.csv"]
 

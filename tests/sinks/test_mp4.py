@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from facereg.components import Run
-from facereg.errors import SinkError, UsageError
+from facereg.errors import FaceregError, SinkError, UsageError
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sources.file import FileSource
 from facereg.types import FrameResult
@@ -327,7 +327,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str, mess
     (tmp_path / "there.mp4").write_text("precious")
     (tmp_path / "folder.mp4").mkdir()
     sink = Mp4Sink(path=tmp_path / name)
-    with pytest.raises(SinkError, match=message):
+    with pytest.raises(FaceregError, match=message):
         sink.open(info(), Run())
     sink.close()
     assert (tmp_path / "there.mp4").read_text() == "precious"

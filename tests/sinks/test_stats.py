@@ -177,7 +177,7 @@ def test_a_second_run_of_the_same_file_is_refused(tmp_path: Path):
 )  # fmt: skip
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str, message: str):
     (tmp_path / "a.csv").write_text("precious")
-    with pytest.raises(SinkError, match=message):
+    with pytest.raises(FaceregError, match=message):
         feed(StatsSink(path=tmp_path / name), info(), [])
     assert (tmp_path / "a.csv").read_text() == "precious"
 
