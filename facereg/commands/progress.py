@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -16,6 +17,10 @@ from ..types import FrameResult, SourceInfo
 
 #: Seconds between two pictures of the bar, and between two lines if stderr is no terminal.
 BAR_SECONDS, LINE_SECONDS = 0.2, 60.0
+
+#: Seconds that the rate is measured over: what was slow long ago, or came from an earlier run, does
+#: not count.
+RATE_SECONDS = 60.0
 
 #: Columns of the bar itself, and of a terminal that does not say how many it has.
 BAR_COLUMNS, TERMINAL_COLUMNS = 20, 80
@@ -38,6 +43,7 @@ class Progress:
 
     Args:
         unit: what is counted.
+        done: how many are done already.
         clock: seconds, on a clock that only goes forward.
 
     Example:
@@ -46,9 +52,16 @@ class Progress:
         '█████░░░░░░░░░░░░░░░ 900/3600 frames  10.0/s  0:04:30 left  in.mp4'
     """
 
-    def __init__(self, unit: str = "frames", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        unit: str = "frames",
+        *,
+        done: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._unit, self._clock = unit, clock
-        self._start = self._shown = clock()
+        self._shown = clock()
+        self._samples = deque([(self._shown, done)])  # when it was shown, and how many were done
         self._bar = sys.stderr.isatty()
 
     def update(self, done: int, total: int | None, doing: str = "") -> None:
@@ -71,7 +84,7 @@ class Progress:
 
     def describe(self, done: int, total: int | None, doing: str = "") -> str:
         """Write it in one line."""
-        rate = done / max(self._clock() - self._start, 1e-6)
+        rate = self._measure_rate(done)
         parts = [f"{done} {self._unit}", f"{rate:.1f}/s"]
         if total:
             total = max(total, done)
@@ -81,6 +94,14 @@ class Progress:
             if rate:
                 parts.append(f"{format_time((total - done) / rate)} left")
         return "  ".join([*parts, clean_text(doing)] if doing else parts)
+
+    def _measure_rate(self, done: int) -> float:
+        now = self._clock()
+        while len(self._samples) > 1 and now - self._samples[1][0] >= RATE_SECONDS:
+            self._samples.popleft()
+        since, before = self._samples[0]
+        self._samples.append((now, done))
+        return (done - before) / max(now - since, 1e-6)
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):  # the terminal may be gone; the files are not

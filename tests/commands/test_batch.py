@@ -249,3 +249,97 @@ def test_two_batches_do_not_write_into_one_folder(
         assert main(["batch", str(face_clip), "-o", str(tmp_path)]) == 1
 
     assert "another facereg batch is writing into it" in capsys.readouterr().err
+
+
+def test_no_password_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = "rtsp://me:S3CRET@127.0.0.1:1/a"
+
+    assert main(["batch", source, "-o", str(tmp_path / "o"), "--json", "-d", "haar"]) == 1
+
+    shown = capsys.readouterr()
+    assert "S3CRET" not in shown.out + shown.err
+    assert "is no file; facereg run takes a stream" in shown.err
+
+
+def test_nothing_of_the_current_folder_is_run(
+    face_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("cv2", "numpy", "facereg"):
+        (tmp_path / f"{name}.py").write_text("open('RAN', 'w'); raise ImportError('mine')")
+    monkeypatch.chdir(tmp_path)
+
+    code, totals, _ = batch(capsys, face_clip, "-o", "out", "--duration", "0.1")
+
+    assert (code, states(totals)) == (0, ["done"])
+    assert not Path("RAN").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_not_utf_8_spoils_nothing(
+    face_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd, bad = (tmp_path / os.fsdecode(name) for name in (b"caf\xe9.mp4", b"\xff.mp4"))
+    shutil.copy(face_clip, odd)
+    bad.write_text("no video")
+
+    code, totals, lines = batch(
+        capsys, bad, odd, face_clip, "-o", tmp_path / "out", "--duration", "0.1", "--stats"
+    )
+
+    assert (code, states(totals)) == (1, ["failed", "done", "done"])
+    assert r"\xff.mp4" in lines[0]
+    assert clips.probe(tmp_path / "out" / odd.name).frames == 3
+
+
+def test_the_list_of_a_while_read_loop_is_not_eaten(face_clip: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "list"
+    listed.write_text("1.mp4\n2.mp4\n" * 1000)
+    command = [sys.executable, "-m", "facereg"]
+    for line in (["run", face_clip, "--stats", tmp_path / "s.csv"], ["batch", face_clip]):
+        with listed.open() as stdin:
+            where = ["-o", str(tmp_path / line[0]) + (".mp4" if line[0] == "run" else "")]
+            subprocess.run(
+                [*command, *map(str, line), *where, "--quiet", "-d", "haar"],
+                stdin=stdin, check=True,
+            )  # fmt: skip
+            assert os.lseek(stdin.fileno(), 0, os.SEEK_CUR) == 0
+
+
+def test_a_folder_of_videos_is_its_videos(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (inputs / "bad.mp4").unlink()
+
+    code, totals, _ = batch(capsys, inputs, "-o", tmp_path / "out", "--duration", "0.1")
+
+    assert (code, states(totals)) == (0, ["done", "done"])
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == ["a.mp4", "c.mp4"]
+
+
+def test_a_recording_that_is_killed_is_its_own_failure(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "dies.py"
+    plugin.write_text(
+        "import os, signal, facereg\n"
+        "class Dies(facereg.Detector):\n"
+        "    name = 'dies'\n"
+        "    def detect(self, frame):\n"
+        "        if frame.index == 3:\n"
+        "            print('stray words')\n"
+        f"            if os.path.exists({str(tmp_path / 'mercy')!r}): return []\n"
+        f"            open({str(tmp_path / 'mercy')!r}, 'w').close()\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return []\n"
+        "@facereg.hookimpl\n"
+        "def register_detectors(): return [Dies]\n"
+    )
+    args = [inputs / "a.mp4", inputs / "c.mkv", "-o", tmp_path / "out", "--plugin", plugin]
+    code = main(["batch", *map(str, args), "--json", "--jobs", "1", "-d", "dies"])
+
+    totals = json.loads(capsys.readouterr().out)
+    assert (code, states(totals)) == (1, ["failed", "done"])
+    assert totals["inputs"][0]["error"].startswith("ended by SIGKILL")

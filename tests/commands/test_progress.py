@@ -53,6 +53,16 @@ def test_more_frames_than_the_file_claimed_are_no_error() -> None:
     assert "0:00:00 left" in shown.describe(12, 10)
 
 
+def test_the_rate_is_that_of_the_last_minute() -> None:
+    clock = Clock()
+    shown = Progress("images", done=5000, clock=clock)
+    for second in range(1, 200):
+        clock.now = float(second)
+        line = shown.describe(5000 + (10000 if second > 1 else 0) + 2 * second, None)
+
+    assert line == "15398 images  2.0/s"
+
+
 def test_a_pipe_gets_a_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     shown = Progress(clock=clock)
