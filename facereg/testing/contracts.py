@@ -22,7 +22,7 @@ from ..registry.loading import Component, collect
 from ..types import Box, Detection, Frame, FrameResult, Image, SourceInfo
 from .fakes import noise, some_result
 
-#: Heights and widths of pictures that a detector and a segmenter must stand.
+#: Heights and widths of pictures that a detector and a segmenter must accept.
 SIZES = ((120, 160), (1, 1), (2, 2), (1, 64), (64, 1), (31, 47), (480, 640))
 
 
@@ -69,7 +69,7 @@ class DetectorContract(_Contract):
     """What every detector promises.
 
     Attributes:
-        picture: (H, W, 3) uint8 BGR with faces in it, or None where there is none to test with.
+        picture: (H, W, 3) uint8 BGR with faces in it, or None if there is none to test with.
     """
 
     picture: ClassVar[Image | None] = None
@@ -101,7 +101,7 @@ class DetectorContract(_Contract):
         detector.close()
 
     def test_it_answers_the_same_twice(self) -> None:
-        """The same input gives the same output, whatever came between."""
+        """The same input gives the same output, whatever came in between."""
         detector, frame = self.make(), Frame(self._picture())
         first = detector.detect(frame)
         detector.detect(Frame(noise(48, 64), 1))
@@ -110,7 +110,7 @@ class DetectorContract(_Contract):
         detector.close()
 
     def test_it_finds_a_face(self) -> None:
-        """A picture with faces has some."""
+        """It finds a face in a picture that has one."""
         if self.picture is None:
             raise unittest.SkipTest("set picture to test that a face is found")
         detector, frame = self.make(), Frame(self._picture())
@@ -129,7 +129,7 @@ class SegmenterContract(_Contract):
     """What every segmenter promises.
 
     Attributes:
-        sizes: heights and widths of pictures that it must stand, 120x160 among them.
+        sizes: heights and widths of pictures that it must accept, 120x160 among them.
     """
 
     sizes: ClassVar[Sequence[tuple[int, int]]] = SIZES
@@ -140,7 +140,7 @@ class SegmenterContract(_Contract):
         return made
 
     def test_it_takes_any_picture(self) -> None:
-        """No size fails, with faces in the middle, over the edge, with and without landmarks."""
+        """It accepts any size, faces in the middle or over the edge, with and without landmarks."""
         segmenter = self.make()
         for i, (height, width) in enumerate(self.sizes):
             frame, faces = Frame(noise(height, width), i), _faces(width, height)
@@ -166,7 +166,7 @@ class SegmenterContract(_Contract):
         segmenter.close()
 
     def test_it_leaves_the_frame_alone(self) -> None:
-        """Everything after a segmenter sees the same picture."""
+        """A segmenter does not change the picture."""
         segmenter, frame = self.make(), Frame(noise(120, 160))
         before = frame.image.copy()
         segmenter.segment(frame, _faces(160, 120))
@@ -174,7 +174,7 @@ class SegmenterContract(_Contract):
         segmenter.close()
 
     def test_it_forgets(self) -> None:
-        """A track may end that it has or has not seen."""
+        """It forgets a track, whether it has seen it or not."""
         segmenter, frame = self.make(), Frame(noise(120, 160))
         segmenter.segment(frame, [replace(face, track=7) for face in _faces(160, 120)[:1]])
         segmenter.forget(7)
@@ -182,7 +182,7 @@ class SegmenterContract(_Contract):
         segmenter.close()
 
     def test_it_goes_on_where_another_ended(self) -> None:
-        """A run that was cut off is resumed with what `state` tells, so that must be all."""
+        """`state` returns all that it remembers, so that an interrupted run can be resumed."""
         one, other = self.make(), self.make()
         frames = [Frame(noise(120, 160), i) for i in range(2)]
         faces = [replace(face, track=7) for face in _faces(160, 120)[:1]]
@@ -191,19 +191,19 @@ class SegmenterContract(_Contract):
         if state is not None:
             other.restore(unpack(pack(state)))
             (here,), (there,) = (s.segment(frames[1], faces) for s in (one, other))
-            assert here.box == there.box, "it remembers more than its state tells"
-            assert np.array_equal(here.labels, there.labels), "it remembers more than its state"
+            assert here.box == there.box, "it remembers more than its state has"
+            assert np.array_equal(here.labels, there.labels), "it remembers more than its state has"
         one.close()
         other.close()
 
     def test_it_describes_its_model(self) -> None:
-        """The manifest of a dump names it, as plain text."""
+        """It describes its model in plain text, for the manifest of a dump."""
         about = self.make().describe()
         assert all(isinstance(k, str) and isinstance(v, str) for k, v in about.items())
 
 
 def _faces(width: int, height: int) -> list[Detection]:
-    """Put faces into a picture of any size: in the middle, with landmarks, and over its corner."""
+    """Make faces for a picture of any size: in the middle, with landmarks, and over its corner."""
     middle = Box(width // 4, height // 4, 3 * width // 4 + 1, 3 * height // 4 + 1)
     shape = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
     landmarks = (shape * [middle.width, middle.height] + middle[:2]).astype(np.float32)
@@ -215,15 +215,15 @@ class SourceContract(_Contract):
     """What every source promises.
 
     Attributes:
-        missing: a spec of something that is not there, or None.
-        at_most: frames to read of a long or endless source.
+        missing: a spec of something that does not exist, or None.
+        at_most: frames to read from a long or endless source.
     """
 
     missing: ClassVar[str | None] = None
     at_most: ClassVar[int] = 20
 
     def make_spec(self, tmp_path: Path) -> str:
-        """Say what to open; files may be made in ``tmp_path``."""
+        """Return what to open; files may be made in ``tmp_path``."""
         raise NotImplementedError
 
     def make(self, tmp_path: Path) -> Source:
@@ -232,7 +232,7 @@ class SourceContract(_Contract):
         return made
 
     def test_it_knows_what_it_opened(self, tmp_path: Path) -> None:
-        """``info`` tells the truth about the first frame."""
+        """``info`` describes the first frame correctly."""
         source = self.make(tmp_path)
         info, frame = source.info, next(source.frames())
         source.close()
@@ -241,17 +241,17 @@ class SourceContract(_Contract):
         assert info.fps is None or (isinstance(info.fps, Fraction) and info.fps > 0)
 
     def test_frames_come_in_order(self, tmp_path: Path) -> None:
-        """Numbers count from 0, and time goes forward from 0, or from anywhere where it is live."""
+        """Frames are numbered from 0, and time goes forward from 0."""
         source = self.make(tmp_path)
         frames = list(islice(source.frames(), self.at_most))
         source.close()
         numbers, times = [f.index for f in frames], [f.time for f in frames]
         assert numbers == list(range(len(frames))), f"frames are numbered {numbers}"
         assert times == sorted(set(times)), f"time does not go forward: {times}"
-        assert source.info.live or times[0] == 0, f"the first frame's time is {times[0]}"
+        assert times[0] == 0, f"the first frame's time is {times[0]}, not seconds from it"
 
     def test_frames_stay_as_they_are(self, tmp_path: Path) -> None:
-        """A frame waits while the next is read; it must not be written over."""
+        """A frame is kept while the next one is read, and must not be overwritten."""
         source = self.make(tmp_path)
         kept = []
         for frame in islice(source.frames(), self.at_most):
@@ -259,7 +259,7 @@ class SourceContract(_Contract):
             kept.append((frame, frame.image.copy()))
         source.close()
         for frame, copy in kept:
-            assert np.array_equal(frame.image, copy), f"frame {frame.index} was written over"
+            assert np.array_equal(frame.image, copy), f"frame {frame.index} was overwritten"
 
     def test_it_closes_unread_and_half_read(self, tmp_path: Path) -> None:
         """A run may end at any time."""
@@ -275,10 +275,10 @@ class SourceContract(_Contract):
         for spec in ("", "no such thing", "0", "rtsp://user:secret@nowhere/x", "x:y=z", "*.png"):
             assert isinstance(self.component.matches(spec), bool)
 
-    def test_what_is_missing_is_told(self) -> None:
+    def test_what_is_missing_is_reported(self) -> None:
         """A user's mistake is one line, not a traceback."""
         if self.missing is None:
-            raise unittest.SkipTest("set missing to a spec of something that is not there")
+            raise unittest.SkipTest("set missing to a spec of something that does not exist")
         error = _error(lambda: next(self.component(self.missing, **self.options).frames()))
         assert error, f"{self.missing} was opened"
         assert "\n" not in str(error)
@@ -293,11 +293,11 @@ class SinkContract(_Contract):
         return made
 
     def test_it_takes_a_run(self, tmp_path: Path) -> None:
-        """Frames with and without faces go in; what it says it wrote is there."""
+        """It takes frames with and without faces, and the files that it names exist."""
         sink = self.make(tmp_path)
         run_through(sink, [some_result(i) for i in range(6)])
         for path in sink.outputs:
-            assert Path(path).exists(), f"{path} is among its outputs and is not there"
+            assert Path(path).exists(), f"{path} is among its outputs and does not exist"
 
     def test_it_leaves_the_results_alone(self, tmp_path: Path) -> None:
         """Every sink sees the same results."""
@@ -309,19 +309,19 @@ class SinkContract(_Contract):
             assert np.array_equal(result.labels(), same.labels()), "it changed regions"
 
     def test_it_closes_without_a_frame(self, tmp_path: Path) -> None:
-        """A source may be empty: then a sink finishes, or says why it cannot."""
+        """A source may be empty: then the sink finishes, or says why it cannot."""
         error = _error(lambda: run_through(self.make(tmp_path), []))
         assert "\n" not in str(error)
 
     def test_it_overwrites_nothing(self, tmp_path: Path) -> None:
-        """What a first run wrote is not lost to a second."""
+        """A second run does not overwrite the files of the first."""
         first = self.make(tmp_path)
         run_through(first, [some_result(0)])
         if not first.outputs:
             raise unittest.SkipTest("it writes no files")
         error = _error(lambda: run_through(self.make(tmp_path), [some_result(1)]))
-        assert error, f"{first.outputs[0]} was written over"
-        assert "overwrite" in str(error), f"the cure is not told: {error}"
+        assert error, f"{first.outputs[0]} was overwritten"
+        assert "overwrite" in str(error), f"the error does not name the cure: {error}"
 
 
 def run_through(sink: Sink, results: Sequence[FrameResult]) -> None:
@@ -339,7 +339,7 @@ def run_through(sink: Sink, results: Sequence[FrameResult]) -> None:
 
 
 def _error(action: Callable[[], object]) -> FaceregError | None:
-    """Run something, and return the error that users would be shown; None if there is none."""
+    """Run something, and return the error that users would see, or None."""
     try:
         action()
     except FaceregError as e:

@@ -1,4 +1,4 @@
-"""Stand-ins for the ends of the pipeline, and made-up frames and results."""
+"""Stand-ins for the ends of the pipeline, and artificial frames and results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..types import Box, Detection, Face, Frame, FrameResult, Image, RegionMasks
 
 
 class MemorySource(Source):
-    """Yields pictures that are in memory.
+    """Yields pictures from memory.
 
     Args:
         images: (H, W, 3) uint8 BGR, at least one.
@@ -38,16 +38,16 @@ class MemorySource(Source):
             yield Frame(image.copy(), i, float(i / self._rate))
 
     def close(self) -> None:
-        """Note that it was closed."""
+        """Remember that it was closed."""
         self.closed = True
 
 
 class ScriptedDetector(Detector):
-    """Answers what it was told to.
+    """Returns prepared answers.
 
     Args:
-        script: the answer to each frame, by its index, or an exception to raise there. Frames that
-            the script does not name have no face.
+        script: the answer for each frame, by its index, or an exception to raise. Frames that are
+            not in it have no face.
     """
 
     name = "scripted"
@@ -66,7 +66,7 @@ class ScriptedDetector(Detector):
         return answer
 
     def close(self) -> None:
-        """Note that it was closed."""
+        """Remember that it was closed."""
         self.closed = True
 
 
@@ -83,7 +83,7 @@ class RecordingSink(Sink):
         self.closed = False
 
     def open(self, info: SourceInfo, run: Run) -> None:
-        """Keep what is known of the source and the run."""
+        """Keep what is known about the source and the run."""
         self.info, self.run = info, run
 
     def write(self, result: FrameResult) -> None:
@@ -95,7 +95,7 @@ class RecordingSink(Sink):
         self.ticks += 1
 
     def close(self) -> None:
-        """Note that it was closed."""
+        """Remember that it was closed."""
         self.closed = True
 
 

@@ -560,7 +560,7 @@ def test_p_freezes_a_real_window_and_lets_it_go_on(pressed: Pressed) -> None:
 
 @needs_screen
 def test_a_resized_window_keeps_the_aspect(pressed: Pressed) -> None:
-    pressed.display.resize(pressed.window, 1000, 384 + screen.LINE)
+    pressed.display.resize(pressed.window, 1000, 384 + screen.LINE_HEIGHT)
     half = cv2.resize(drawn("overlay"), (512, 384), interpolation=cv2.INTER_AREA)[:340]
     shot = pressed.see(lambda shot: shot.shape[1] > 900 and near(shot[:340, 244:756], half))
     assert not shot[:340, :244].any()

@@ -371,7 +371,7 @@ class Endless(GoodSource):
         (Timeless, "test_frames_come_in_order"),
         (Liar, "test_it_knows_what_it_opened"),
         (Greedy, "test_matching_opens_nothing"),
-        (Endless, "test_what_is_missing_is_told"),
+        (Endless, "test_what_is_missing_is_reported"),
     ],
 )
 def test_a_bad_source_is_caught(component: type, check: str, tmp_path: Path) -> None:
