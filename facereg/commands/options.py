@@ -108,8 +108,9 @@ OUTPUTS = (
         batch="own",
         changes_faces=False,
         keywords={
-            "metavar": "OUT.mp4",
-            "help": "write a video; a folder for a folder of images",
+            "metavar": "OUT",
+            "help": "write a video, such as OUT.mp4; into a folder, a picture a frame; of a "
+            "picture, a picture, such as OUT.png",
         },
     ),
     Option(
@@ -156,7 +157,10 @@ OUTPUTS = (
         reads="outputs",
         batch="own",
         changes_faces=False,
-        keywords={"metavar": "FILE", "help": "write a row a face a frame, as .csv or .jsonl"},
+        keywords={
+            "metavar": "FILE",
+            "help": "write a row a face a frame; the name ends in .csv, .jsonl or .parquet",
+        },
     ),
     Option(
         ("--sink",),
@@ -178,8 +182,9 @@ OUTPUTS = (
         keywords={
             "default": "overlay",
             "metavar": "VIEW",
-            "help": "what pictures show: overlay, gallery, isolated:REGION+REGION, face, raw, "
-            "blur:REGION, pixelate:REGION (default: %(default)s)",
+            "help": "what pictures show: overlay, gallery, face, raw, or NAME:REGION[+REGION] with "
+            "the NAME isolated, blur, pixelate, fill or recolor; 'facereg plugins' describes them "
+            "and their options, which follow after commas (default: %(default)s)",
         },
     ),
     Option(

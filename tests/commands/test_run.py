@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -424,3 +426,36 @@ def test_a_run_leaves_nothing_in_the_home_folder(face_clip: Path, tmp_path: Path
     )
 
     assert list(home.rglob("*")) == []
+
+
+def test_a_second_opencv_is_one_line_with_both_and_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    versions = {"opencv-python": "4.14.0.94", "opencv-python-headless": "4.10.0.84"}
+    monkeypatch.setattr("facereg.commands.run.installed_opencvs", lambda: versions)
+
+    assert main(["run", str(tmp_path / "none.mp4"), "--stats", str(tmp_path / "s.csv")]) == 1
+
+    line, error = capsys.readouterr().err.splitlines()
+    assert line.startswith("facereg: warning: opencv-python 4.14.0.94 and opencv-python-headless 4")
+    assert line.endswith("'opencv-python==4.14.0.94' 'opencv-python-headless==4.14.0.94'")
+    assert "none.mp4" in error
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminals")
+def test_a_terminal_shows_how_far_the_run_is(face_clip: Path, tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "facereg", "run", str(face_clip), "-o", tmp_path / "o.mp4"]
+    subprocess.run(command, stderr=slave, check=True)
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(master, 65536):
+            shown += part
+    os.close(master)
+
+    lines = shown.decode().split("\r\x1b[K")
+    bar, summary = lines[-1].splitlines()[:2]
+    assert re.fullmatch(r"█{20} 10/10 frames  [\d.]+/s  0:00:00 left  face\.mp4", bar)
+    assert summary.startswith("10 frames, 10 faces in")
