@@ -104,6 +104,8 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
     elif _encoding("mp4", args):
         raise UsageError("--codec and --crf are for the video of -o OUT.mp4")
     if args.masks:
+        if _of_pictures(args.source, Path(args.masks)):
+            raise UsageError(f"{args.masks} has the source in it; name another folder")
         dump = {"path": Path(args.masks), "format": args.masks_format}
         how = {"overwrite": args.overwrite or None, "resume": args.resume or None}
         wanted.append(("masks", dump | how))

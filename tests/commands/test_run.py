@@ -243,6 +243,8 @@ def test_pictures_are_not_written_over_themselves(source: str, tmp_path: Path, r
     before = (photos / "a.png").read_bytes()
     code, error = run(source.format(photos=photos), "-o", photos, "--overwrite")
     assert (code, "has the source's own pictures in it" in error) == (2, True)
+    code, error = run(source.format(photos=photos), "-m", photos, "--overwrite")
+    assert (code, "has the source in it" in error) == (2, True)
     assert (photos / "a.png").read_bytes() == before
 
 
