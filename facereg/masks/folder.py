@@ -16,10 +16,11 @@ from typing import Literal
 from ..errors import SinkError
 from ..output import FolderLock, check_parent, temporary_name
 from .manifest import MANIFEST
-from .repair import OURS, clear, is_dump
+from .repair import OURS, clear, is_dump, is_finished
 
-#: What becomes of a dump that is there: an error, it is replaced, or the run goes on with it.
-Existing = Literal["refuse", "replace", "resume"]
+#: What becomes of a dump that is there: an error; it is replaced; the run goes on with it; the run
+#: goes on with it if it is unfinished, and replaces it if it is finished.
+Existing = Literal["refuse", "replace", "resume", "resume or replace"]
 
 
 class DumpFolder:
@@ -98,7 +99,8 @@ class DumpFolder:
         return self._final.with_name(temporary_name(self._final.name, word="old"))
 
     def _choose(self, existing: Existing) -> Path:
-        if existing == "resume" and is_dump(self._beside) and not self._beside.is_symlink():
+        resumes = existing in ("resume", "resume or replace")
+        if resumes and is_dump(self._beside) and not self._beside.is_symlink():
             self._lock(self._beside)
             self.resumes = True  # a run that was to replace the dump, and was cut off
             return self._beside
@@ -113,9 +115,9 @@ class DumpFolder:
         if not is_dump(self._final):
             raise SinkError(
                 f"{self._path} has files and is not a mask dump, so there is nothing to "
-                f"{'overwrite' if existing == 'replace' else 'resume'}; name a new folder"
+                f"{'resume' if resumes else 'overwrite'}; name a new folder"
             )
-        if existing == "resume":
+        if resumes and (existing == "resume" or not is_finished(self._final)):
             self.resumes = True
             return self._final
         self._create_beside()

@@ -37,6 +37,18 @@ def is_dump(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether a dump's run came to its own end, so that there is nothing to resume.
+
+    Raises:
+        SinkError: its manifest is damaged.
+    """
+    try:
+        return read_manifest(folder).complete and not (folder / resume.STATE).exists()
+    except SourceError as e:
+        raise SinkError(f"cannot resume: {e}") from e
+
+
 def clear(folder: Path) -> None:
     """Remove the files of a dump, and only those; the manifest last."""
     for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):

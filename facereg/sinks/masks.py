@@ -45,12 +45,16 @@ class MasksSink(Sink):
             format: png, a file a frame; npz, compressed chunks; ffv1, one lossless video.
             instances: whether to write the face id of each pixel, too.
             resume: whether to go on with a dump that is there.
-            overwrite: whether a dump that is there is replaced when the new one is complete;
-                without effect if it is resumed.
+            overwrite: whether a dump that is there is replaced when the new one is complete; with
+                ``resume`` only if its run was finished.
         """
         self.path, self._format = path, format
         self._kinds: tuple[MapKind, ...] = ("labels", "instances") if instances else ("labels",)
-        self._existing: Existing = "resume" if resume else "replace" if overwrite else "refuse"
+        self._existing: Existing = (
+            ("resume or replace" if overwrite else "resume")
+            if resume
+            else ("replace" if overwrite else "refuse")
+        )
         self._exact: ExactResume | None = None
         self.report: dict[str, object] = {}
         self._folder: DumpFolder | None = None

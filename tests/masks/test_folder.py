@@ -54,10 +54,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str, mess
         dump(tmp_path / name)
 
 
-def test_a_dump_that_is_resumed_is_not_overwritten(tmp_path: Path):
-    dump(tmp_path / "masks", RESULTS[:9])
-    sink = dump(tmp_path / "masks", resume=True, overwrite=True)
-    assert sink.report["resumed"] == 9
+def test_with_both_options_a_finished_dump_is_replaced_and_an_unfinished_one_resumed(
+    tmp_path: Path,
+):
+    for unfinished in (True, False):
+        folder = tmp_path / str(unfinished)
+        sink = MasksSink(path=folder)
+        sink.open(info(), failing(9) if unfinished else RUN)
+        for one in RESULTS[:9]:
+            sink.write(one)
+        sink.close()
+        sink = dump(folder, RESULTS[:12], resume=True, overwrite=True)
+        assert sink.report["resumed"] == (9 if unfinished else 0)
 
 
 # An old dump stays until the new one is complete

@@ -1,0 +1,72 @@
+"""A run with every kind of file, killed at random moments, is resumed to the same bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.masks.dumps import FORMATS, files
+from tests.sinks import ending
+
+pytestmark = pytest.mark.slow
+
+ROOT, PLUGIN = Path(__file__).parents[2], Path(ending.__file__)
+
+#: Kills of each format of masks.
+KILLS = 4
+
+
+def start(clip: Path, out: Path, kind: str, *more: str) -> subprocess.Popen[bytes]:
+    """Begin a run of drawn people that writes a video, masks and statistics."""
+    command = [sys.executable, "-m", "facereg", "run", str(clip), "--plugin", str(PLUGIN)]
+    command += ["-d", "crossing", "-s", "remembers", "--quiet", "-o", f"{out}.mp4"]
+    command += ["-m", str(out), "--masks-format", kind, "--stats", f"{out}.csv", *more]
+    calls = out.with_suffix(".txt")
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    variables = {"CALLS": str(calls), "END": "", "OFTEN": "yes", "PYTHONPATH": path}
+    return subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("replaced", [False, True], ids=["new", "replaces another"])
+def test_a_run_killed_at_random_moments_is_resumed_to_the_same_bytes(
+    tmp_path: Path, pan_clip: Path, kind: str, replaced: bool
+) -> None:
+    chance = random.Random(f"{kind} {replaced}")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    began = time.monotonic()
+    finish(start(pan_clip, whole, kind))
+    seconds = time.monotonic() - began
+    more = ["--overwrite"] if replaced else []
+    if replaced:
+        finish(start(pan_clip, cut, kind, "--duration", "0.3"))
+        (cut / "notes.txt").write_text("precious")
+        before = {path.name: path.read_bytes() for path in cut.iterdir()}
+    for number in range(KILLS):
+        process = start(pan_clip, cut, kind, *more, *(["--resume"] if number else []))
+        time.sleep(chance.uniform(0.2, 1) * seconds)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if replaced and process.returncode:
+            assert files(cut) == before, "an old dump stays until the new one is complete"
+    finish(start(pan_clip, cut, kind, *more, "--resume"))
+    if replaced:
+        assert (cut / "notes.txt").read_text() == "precious"
+        (cut / "notes.txt").unlink()
+    assert files(cut) == files(whole)
+    for ending_of_name in (".csv", ".mp4"):
+        one, other = (out.with_suffix(ending_of_name).read_bytes() for out in (cut, whole))
+        assert one == other, ending_of_name
+    assert not list(tmp_path.glob(".cut.part")) + list(tmp_path.glob(".cut.old"))
