@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..masks.dump_writer import DumpWriter
 from ..masks.folder import DumpFolder, Existing
 from ..masks.lines import describe
 from ..masks.manifest import Format, MapKind, make_manifest
+from ..masks.outputs import plan_outputs
 from ..masks.resume import ExactResume, remove_files
 from ..masks.writers import FrameMaps
 from ..types import FrameResult, SourceInfo
@@ -56,6 +57,7 @@ class MasksSink(Sink):
             else ("replace" if overwrite else "refuse")
         )
         self._exact: ExactResume | None = None
+        self._others: tuple[Path, ...] = ()
         self.report: dict[str, object] = {}
         self._folder: DumpFolder | None = None
         self._dump: DumpWriter | None = None
@@ -79,6 +81,10 @@ class MasksSink(Sink):
         self._exact = ExactResume(settings)
         return self._exact
 
+    def note_outputs(self, paths: Iterable[Path]) -> None:
+        """Note what else the run writes: a run that resumes it may replace that; before `open`."""
+        self._others = tuple(paths)
+
     def open(self, info: SourceInfo, run: Run) -> None:
         """Make the folder, or see how far it got."""
         self._run = run
@@ -88,6 +94,7 @@ class MasksSink(Sink):
         work = self._folder.work
         kept = repair.repair(work, manifest) if self._folder.resumes else []
         self._dump = DumpWriter(work, manifest, kept)
+        plan_outputs(work, self._others)
         if self._exact is None:
             remove_files(work)
         else:
