@@ -35,8 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 #: Most entries that the package's own folder may have; rooms of single features come on top.
-MAX_ENTRIES = 29
-FEATURES = {"privacy"}
+MAX_ENTRIES = 28
+FEATURES = {"batch", "privacy"}
 
 #: Imports that run down and are still wrong: a room -> what it must not know.
 BARRED = {
