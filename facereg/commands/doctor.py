@@ -140,7 +140,7 @@ def _encoders() -> Iterator[Check]:
     """List which encoders of the bundled ffmpeg work here."""
     version = next(iter(output_lines("-version"))).split()[2]
     yield Check("ffmpeg", "ok", version, {"version": version, "path": executable()})
-    working = encoders.working()
+    working = encoders.working_encoders()
     listed = "; ".join(f"{codec}: {', '.join(names) or '-'}" for codec, names in working.items())
     yield Check("encoders", "ok" if working["h264"] else "error", listed, working)
 

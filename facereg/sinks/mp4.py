@@ -1,8 +1,8 @@
-"""Record a view of the results as an MP4, with the source's sound.
+"""Record a view of the results as a video, with the source's sound.
 
-While the run goes on, a fragmented MP4 grows under a hidden name beside the final one: a player
-can open it at any moment, whatever becomes of this process. `Mp4Sink.close` adds the sound, moves
-the index to the front, reads the result back, and renames it.
+During the run a fragmented file grows under a hidden name beside the final one: a player can open
+it at any moment, whatever becomes of this process. `Mp4Sink.close` adds the sound, moves the index
+to the front, reads the result back, and renames it.
 """
 
 from __future__ import annotations
@@ -11,34 +11,39 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 
 from .. import output
 from ..components import FindView, Run, Sink, View
-from ..errors import MediaError, SinkError, UsageError
+from ..errors import FaceregError, MediaError, SinkError, UsageError
 from ..hookspecs import hookimpl
-from ..types import FrameResult, Image, SourceInfo
+from ..output import AtomicFile
+from ..types import Frame, FrameResult, Image, SourceInfo
 from ..video import encoders, finishing, recording, sound
-from ..video.encoders import Codec, Preset
+from ..video.encoders import Preset, Quality, Shape
 from ..video.finishing import Recorded
-from ..video.recording import Quality, Shape
-from ..video.run import FrameWriter
-from ..video.sound import Audio
-from ..video.timeline import Grid, recording_rate
+from ..video.formats import FORMATS
+from ..video.recording import Recorder
+from ..video.sound import Audio, Track
+from ..video.timeline import Timeline, recording_rate
 from ..views import view as built_in
 
-#: Seconds after which a live source that gives no frame is recorded as standing still: little by
+#: Seconds without a frame after which a live source's last picture is recorded again: little by
 #: little, so that no long gap has to be filled at once, and the end of a stall is recorded too.
-STALL = 0.3
+STALL_SECONDS = 0.3
+
 #: Seconds without a tick, which come every 50 ms, after which the machine slept or was stopped.
-MAX_STALL = 30.0
+MAX_STALL_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
 
 class Mp4Sink(Sink):
-    """Writes an MP4 of constant rate that is true to the frames' times."""
+    """Writes a video of constant rate that is true to the frames' times."""
 
     name = "mp4"
 
@@ -49,7 +54,7 @@ class Mp4Sink(Sink):
         view: str = "overlay",
         crf: int = 18,
         preset: Preset = "veryfast",
-        codec: Codec = "auto",
+        codec: str = "auto",
         audio: Audio = "copy",
         overwrite: bool = False,
         find_view: FindView = built_in,
@@ -57,14 +62,15 @@ class Mp4Sink(Sink):
         """Name what is to be recorded.
 
         Args:
-            path: the file, ending in .mp4.
+            path: the file, ending in .mp4, .mov, .mkv or .webm.
             view: the picture, as ``--view`` takes it.
             crf: quality, 0 (lossless) to 51, on x264's scale.
             preset: the encoder's speed, in x264's words.
-            codec: auto is H.264.
-            audio: copy re-encodes only what MP4 cannot hold; aac always does; none leaves it out.
+            codec: h264, hevc, av1, vp9, or one of ffmpeg's encoders by name, such as h264_nvenc;
+                auto is H.264, or VP9 in .webm.
+            audio: copy re-encodes only what the file cannot hold; aac always does; none leaves it
+                out.
             overwrite: whether an existing file is replaced.
-
             find_view: finds the view by name; the registry gives its own.
 
         Raises:
@@ -72,21 +78,61 @@ class Mp4Sink(Sink):
         """
         if not 0 <= crf <= 51:
             raise UsageError(f"sink mp4: crf={crf}: must be 0 (lossless) to 51 (smallest)")
-        self.path, self.overwrite = path, overwrite
+        self.path, self._overwrite = path, overwrite
         self.report: dict[str, object] = {}
         self.stages: dict[str, float] = {}
         self._draw: View = find_view(view)
         self._quality, self._audio = Quality(codec, crf, preset), audio
-        self._target: output.AtomicFile | None = None
-        self._encoder: FrameWriter | None = None
-        self._shape: Shape | None = None
-        self._picture: Image | None = None  # as it was sent last
-        self._failed = self._interrupted = False
+        self._recording: Recording | None = None  # while it is open
 
     def open(self, info: SourceInfo, run: Run) -> None:
-        """Check everything that can be checked before a frame has come."""
-        self._run = run
-        output.check_file(self.path, (".mp4",), self.overwrite)
+        """Check everything that can be checked before there is a frame."""
+        media = None if info.media is None else Path(info.media)
+        self._check(info, media)
+        file = AtomicFile(self.path, overwrite=self._overwrite, leftovers="keep")
+        try:
+            origin = Origin.of(info, run, media, self._audio, self.path)
+        except BaseException:
+            file.discard()
+            raise
+        self._recording = Recording(file, origin, self._quality)
+
+    def write(self, result: FrameResult) -> None:
+        """Draw one result and record it at its time."""
+        assert self._recording is not None, "open comes first"
+        if self._recording.state is not State.FAILED:
+            with self._stage("draw"):
+                drawn = self._draw(result)
+            with self._stage("encode"):
+                self._recording.add(drawn, result.frame)
+
+    def tick(self) -> None:
+        """Go on with the last picture while a live source gives no other."""
+        if self._recording is not None:
+            self._recording.tick()
+
+    def close(self) -> None:
+        """Finish the file, read it back and give it its name."""
+        if self._recording is not None:
+            with self._stage("encode"):
+                report = self._recording.close()
+            self._recording = None
+            if report:
+                self.outputs, self.report = (str(report["path"]),), report
+
+    def _check(self, info: SourceInfo, media: Path | None) -> None:
+        """Check that the source can be recorded under this name, with this encoder.
+
+        Raises:
+            UsageError: there is no such kind of video, or no such encoder.
+            SinkError: it cannot.
+        """
+        if self.path.suffix.lower() not in FORMATS:
+            raise UsageError(
+                f"{self.path}: the name of a video must end in .mp4, .mov, .mkv or .webm; a name "
+                "without an ending is a folder, with a picture for each frame"
+            )
+        output.check_file(self.path, tuple(FORMATS), self._overwrite)
         if info.sizes_vary is not None:
             name, width, height = info.sizes_vary
             raise SinkError(
@@ -94,133 +140,12 @@ class Mp4Sink(Sink):
                 f"{info.width}x{info.height}, but a video has one size; masks, stats and image "
                 "folders take any"
             )
-        self._info, self._media = info, None if info.media is None else Path(info.media)
-        if self._media is not None and self.path.exists() and self.path.samefile(self._media):
+        if media is not None and self.path.exists() and self.path.samefile(media):
             raise SinkError(f"{self.path} is the source itself; choose another name")
-        encoders.check(self._quality.codec)
-        self._grid = Grid(recording_rate(info), None if info.live else info.duration)
-        self._tracks, self._sar = sound.find(self._media, self._audio)
-        self._zero = math.inf  # monotonic seconds of a live source's time 0, at the latest
-        self._target = output.AtomicFile(self.path, overwrite=self.overwrite, leftovers="keep")
-
-    def write(self, result: FrameResult) -> None:
-        """Draw one result and place it on the grid."""
-        if self._failed:
-            return
-        frame = result.frame
-        with self._stage("draw"):
-            drawn = self._draw(result)
-            picture = recording.even(drawn)
-        if self._encoder is None:
-            self._begin(drawn, picture, frame.time)
-        assert self._shape is not None
-        if (picture.shape[1], picture.shape[0]) != self._shape.size:
-            raise self._failure(
-                f"the picture of frame {frame.index} is {picture.shape[1]}x{picture.shape[0]}, and "
-                f"those before are {self._shape.width}x{self._shape.height}, but a video has one "
-                "size"
-            )
-        with self._stage("encode"):
-            repeats, wanted = self._grid.place(frame.time)
-            before = [] if self._picture is None else [self._picture] * repeats
-            self._picture, self._last = picture, frame.time
-            self._zero = min(self._zero, time.monotonic() - frame.time)
-            self._send([*before, picture] if wanted else before)
-
-    def tick(self) -> None:
-        """Go on with the last picture while a live source gives no other."""
-        if self._encoder is None or self._failed or not self._info.live:
-            return
-        now = time.monotonic() - self._zero
-        if STALL < now - self._last < MAX_STALL:
-            assert self._picture is not None
-            repeats, wanted = self._grid.place(now)
-            self._last = now
-            self._send([self._picture] * (repeats + wanted))
-
-    def close(self) -> None:
-        """Finish the file, read it back and give it its name."""
-        if self._target is None or self._failed:
-            return
-        self.tick()
-        if self._encoder is None:
-            self._target.discard()
-            if not self._run.status().failed_before_first_frame:
-                log.warning("%s was not written: no frame came", self.path)
-            return
-        with self._stage("encode"):
-            self._finish(self._target, self._encoder)
-
-    def _begin(self, drawn: Image, picture: Image, first: float) -> None:
-        """Start the encoder; only the first picture tells the size."""
-        assert self._target is not None
-        height, width = picture.shape[:2]
-        if drawn.shape != picture.shape:
-            log.info(
-                "%s: %dx%d is odd, and video has even sizes: its edge is repeated to %dx%d",
-                *(self.path, drawn.shape[1], drawn.shape[0], width, height),
-            )
-        sar = self._sar
-        if sar is not None and self._info.rotation % 180:
-            sar = 1 / sar
-        self._shape, self._first = Shape(width, height, self._grid.rate, sar), first
         try:
-            recording.check_room(self.path, self._shape, self._info.duration)
-            self._encoder = recording.start(self._target.part, self._shape, self._quality)
+            encoders.check_codec(self._quality.codec)
         except MediaError as e:
-            self._failed = True
-            self._target.discard()
             raise SinkError(f"{self.path}: {e}") from e
-        except SinkError:
-            self._failed = True
-            self._target.discard()
-            raise
-
-    def _send(self, pictures: Iterable[Image]) -> None:
-        assert self._encoder is not None
-        try:
-            for picture in pictures:
-                self._encoder.write(picture.data.cast("B"))
-        except MediaError as e:
-            raise self._failure(f"the encoder failed: {e}") from e
-        except BaseException:
-            self._interrupted = True  # by Ctrl-C: a picture may have been sent and not counted
-            raise
-
-    def _finish(self, target: output.AtomicFile, encoder: FrameWriter) -> None:
-        recorded = Recorded(
-            grid=self._grid,
-            first=self._first,
-            last=self._last,
-            media=None if self._info.live else self._media,
-            tracks=self._tracks,
-            audio=self._audio,
-            one_more=self._interrupted,
-        )
-        try:
-            end = finishing.end_of_last(recorded)
-            if end is not None and self._picture is not None:
-                self._send([self._picture] * self._grid.extend(end))
-            encoder.finish()
-            complete = target.another()
-            report = finishing.finish(target.part, recorded, complete)
-        except (MediaError, SinkError) as e:
-            if self._failed:
-                raise  # from _send, which has reported it
-            raise self._failure(str(e)) from e
-        path = target.finish(complete, failed=self._run.status().failed)
-        self.outputs = (str(path),)
-        self.report = {"path": str(path), **report}
-
-    def _failure(self, why: str) -> SinkError:
-        """End the encoder, keep what plays of its work, and make the error that tells of both."""
-        assert self._target is not None
-        self._failed = True
-        if self._encoder is not None:
-            with contextlib.suppress(MediaError):
-                self._encoder.finish()
-        salvaged = recording.salvage(self._target.keep())
-        return SinkError(f"{self.path}: {why}{salvaged}")
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -230,6 +155,191 @@ class Mp4Sink(Sink):
         finally:
             spent = 1000 * (time.perf_counter() - start)
             self.stages[name] = self.stages.get(name, 0.0) + spent
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the frames of a recording come from.
+
+    Attributes:
+        info: the source.
+        run: the run that records it.
+        media: the file that its sound is in, if it has one.
+        tracks: the sound tracks that belong into the recording.
+        sar: width of a pixel over its height; None if unknown.
+    """
+
+    info: SourceInfo
+    run: Run
+    media: Path | None
+    tracks: tuple[Track, ...]
+    sar: Fraction | None
+
+    @classmethod
+    def of(cls, info: SourceInfo, run: Run, media: Path | None, audio: Audio, path: Path) -> Origin:
+        """Ask a source's file for its sound and the shape of its pixels.
+
+        Args:
+            info: the source.
+            run: the run that records it.
+            media: the source's file, if it is one.
+            audio: what becomes of the sound.
+            path: the recording.
+        """
+        tracks: tuple[Track, ...] = ()
+        sar = None
+        if media is not None:
+            sar = sound.pixel_shape(media)
+            tracks = sound.plan_tracks(media, audio, FORMATS[path.suffix.lower()])
+        if sar is not None and info.rotation % 180:
+            sar = 1 / sar
+        return cls(info, run, None if info.live else media, tracks, sar)
+
+
+class State(Enum):
+    """How far a recording is."""
+
+    WAITING = "no frame has come yet"
+    RECORDING = "frames are encoded"
+    FAILED = "an error ended it; what plays of it is kept"
+    CLOSED = "it is finished, or nothing came"
+
+
+class Recording:
+    """One recording, from its first frame to the finished file.
+
+    Args:
+        file: where it grows, and its final name.
+        origin: where the frames come from.
+        quality: how they are encoded.
+
+    Attributes:
+        state: how far it is.
+    """
+
+    def __init__(self, file: AtomicFile, origin: Origin, quality: Quality) -> None:
+        self.state = State.WAITING
+        self._file, self._origin, self._quality = file, origin, quality
+        self._format = FORMATS[file.path.suffix.lower()]
+        self._recorder: Recorder | None = None  # from the first frame on
+        self._zero = math.inf  # monotonic seconds of a live source's time 0, at the latest
+
+    @property
+    def encoder_pid(self) -> int | None:
+        """The process id of the encoder, while there is one."""
+        return self._recorder.pid if self._recorder else None
+
+    def add(self, drawn: Image, frame: Frame) -> None:
+        """Record a picture of a frame.
+
+        Raises:
+            SinkError: it cannot be recorded; what was recorded before is kept if it plays.
+        """
+        picture = recording.even(drawn)
+        if self._recorder is None:
+            self._recorder = self._start(drawn, picture)
+            self.state = State.RECORDING
+        height, width = picture.shape[:2]
+        shape = self._recorder.shape
+        if (width, height) != (shape.width, shape.height):
+            raise self._fail(
+                f"the picture of frame {frame.index} is {width}x{height}, and those before are "
+                f"{shape.width}x{shape.height}, but a video has one size"
+            )
+        self._zero = min(self._zero, time.monotonic() - frame.time)
+        try:
+            self._recorder.add(picture, frame.time)
+        except MediaError as e:
+            raise self._fail(str(e)) from e
+
+    def tick(self) -> None:
+        """Go on with the last picture while a live source gives no other.
+
+        Raises:
+            SinkError: it cannot be recorded.
+        """
+        if self.state is not State.RECORDING or not self._origin.info.live:
+            return
+        assert self._recorder is not None
+        now = time.monotonic() - self._zero
+        if STALL_SECONDS < now - self._recorder.last < MAX_STALL_SECONDS:
+            try:
+                self._recorder.hold(now)
+            except MediaError as e:
+                raise self._fail(str(e)) from e
+
+    def close(self) -> dict[str, object]:
+        """Finish the file, read it back and give it its name.
+
+        Returns:
+            What is in the file; nothing if there is none, or if it failed before.
+
+        Raises:
+            SinkError: it cannot be finished; what was recorded is kept if it plays.
+        """
+        self.tick()
+        if self.state is State.WAITING:
+            self._file.discard()
+            if not self._origin.run.status().failed_before_first_frame:
+                log.warning("%s was not written: no frame came", self._file.path)
+            self.state = State.CLOSED
+        if self.state is not State.RECORDING:
+            return {}
+        try:
+            report = self._finish()
+        except FaceregError as e:
+            raise self._fail(str(e)) from e
+        self.state = State.CLOSED
+        return report
+
+    def _start(self, drawn: Image, picture: Image) -> Recorder:
+        """Start the encoder; only the first picture tells the size."""
+        height, width = picture.shape[:2]
+        if drawn.shape != picture.shape:
+            log.info(
+                "%s: %dx%d is odd, and video has even sizes: its edge is repeated to %dx%d",
+                *(self._file.path, drawn.shape[1], drawn.shape[0], width, height),
+            )
+        info, kind = self._origin.info, self._format
+        timeline = Timeline(recording_rate(info), None if info.live else info.duration)
+        shape = Shape(width, height, timeline.rate, self._origin.sar)
+        try:
+            output.check_room(self._file.path, *recording.room_needed(shape, info.duration))
+            encoder = encoders.choose_encoder(self._quality, shape, kind)
+            arguments = recording.encoding_arguments(self._file.part, shape, encoder, kind)
+            return Recorder(shape, timeline, arguments)
+        except FaceregError as e:
+            raise self._fail(str(e)) from e
+
+    def _finish(self) -> dict[str, object]:
+        recorder, file = self._recorder, self._file
+        assert recorder is not None
+        recorded = Recorded(
+            timeline=recorder.timeline,
+            first=recorder.first,
+            last=recorder.last,
+            media=self._origin.media,
+            tracks=self._origin.tracks,
+            format=self._format,
+            one_more=recorder.interrupted,
+        )
+        recorder.finish(finishing.end_of_last(recorded))
+        complete = file.another()
+        report = finishing.finish(file.part, recorded, complete)
+        path = file.finish(complete, failed=self._origin.run.status().failed)
+        return {"path": str(path), **report}
+
+    def _fail(self, why: str) -> SinkError:
+        """End the encoder, keep what plays of its work, and make the error that reports both."""
+        self.state = State.FAILED
+        path, part = self._file.path, self._file.part
+        why = why if why.startswith(f"{path}") else f"{path}: {why}"
+        if self._recorder is not None:
+            self._recorder.abandon()
+        if recording.plays(part):
+            return SinkError(f"{why}; what was recorded is in {self._file.keep()}")
+        self._file.discard()
+        return SinkError(why)
 
 
 @hookimpl

@@ -1,1 +1,1 @@
-"""How pictures become an MP4: the grid, the encoders, the sound, and the check of the result."""
+"""Everything that knows ffmpeg: running it, probing files, and making recordings with sound."""

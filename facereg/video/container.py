@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..errors import MediaError
 from .damage import is_cut_off
 from .media import choose_video, open_file, real_videos
-from .timeline import Grid
+from .timeline import Timeline
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -97,10 +97,10 @@ class Container:
 
     def _lost_at(self, rate: Fraction) -> float:
         """Return the fraction of frames that a recording of this rate would leave out."""
-        grid = Grid(rate)
+        timeline = Timeline(rate)
         for time in self.times:
-            grid.place(time)
-        return grid.skipped / len(self.times)
+            timeline.place(time)
+        return timeline.skipped / len(self.times)
 
     def count(self, fps: Fraction | None) -> int | None:
         """Return how many frames there will be; None if that would be a wild guess."""

@@ -1,17 +1,20 @@
-"""Choose a video encoder that the bundled ffmpeg really has and that works on this machine."""
+"""Choose a video encoder that the bundled ffmpeg has and that works on this machine."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import chain
 from typing import Literal
 
-from ..errors import MediaError, SinkError
-from .run import output_lines, run_ffmpeg
+from ..errors import MediaError, UsageError, nearest
+from .formats import MP4, Format
+from .run import NOWHERE, output_lines, run_ffmpeg
 
-Codec = Literal["auto", "h264", "hevc", "av1", "vp9"]
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]
@@ -19,133 +22,214 @@ Preset = Literal[
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
            "veryslow")  # fmt: skip
 
-#: Encoders of each codec, the most predictable first; those that need a device come last.
-ENCODERS: dict[str, tuple[str, ...]] = {
-    "h264": ("libx264", "libopenh264", "h264_videotoolbox", "h264_nvenc", "h264_qsv", "h264_amf"),
-    "hevc": ("libx265", "hevc_videotoolbox", "hevc_nvenc", "hevc_qsv", "hevc_amf"),
-    "av1": ("libsvtav1", "libaom-av1", "av1_nvenc", "av1_qsv", "av1_amf"),
+#: Codecs that players know, the most widely played first, and the encoders whose quality and speed
+#: facereg sets, the most predictable first.
+CODECS: Mapping[str, tuple[str, ...]] = {
+    "h264": ("libx264", "libopenh264"),
+    "hevc": ("libx265",),
+    "av1": ("libsvtav1", "libaom-av1"),
     "vp9": ("libvpx-vp9",),
 }
 
-#: Pictures that an encoder may hold back and threads it may use: a run that is killed loses them.
-LOOKAHEAD, THREADS = 6, 4
+#: Pictures that an encoder may hold back and threads that it may use: a killed run loses them.
+LOOKAHEAD_PICTURES, THREADS = 6, 4
+
+#: Bits a pixel of a recording: plenty for H.264 at crf 18.
+BITS_PER_PIXEL = 0.2
 
 
-def choose(
-    codec: Codec, crf: int, preset: Preset, size: tuple[int, int], rate: Fraction
-) -> tuple[str, list[str]]:
-    """Find the first encoder of a codec that encodes pictures of that size here.
+@dataclass(frozen=True)
+class Quality:
+    """How pictures are encoded.
+
+    Attributes:
+        codec: ``auto``, a codec of `CODECS`, or the name of one of ffmpeg's encoders.
+        crf: 0 (lossless) to 51, on x264's scale, whatever the encoder.
+        preset: speed, in x264's words.
+    """
+
+    codec: str = "auto"
+    crf: int = 18
+    preset: Preset = "veryfast"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What pictures are encoded.
+
+    Attributes:
+        width, height: in pixels, both even.
+        rate: pictures a second.
+        sar: width of a pixel over its height; None if unknown, so square.
+    """
+
+    width: int
+    height: int
+    rate: Fraction
+    sar: Fraction | None = None
+
+    @property
+    def bits_per_second(self) -> float:
+        """An estimate of the bits of a second, on the safe side."""
+        return self.width * self.height * float(self.rate) * BITS_PER_PIXEL
+
+
+#: What encoders are tried on if there is no recording yet.
+EXAMPLE_SHAPE = Shape(256, 256, Fraction(25))
+
+
+def choose_encoder(quality: Quality, shape: Shape, kind: Format) -> list[str]:
+    """Find the first encoder that works here.
 
     Args:
-        codec: ``auto`` means H.264 and, where there is no encoder for it, any other.
-        crf: 0 (lossless) to 51, on x264's scale whatever the encoder.
-        preset: speed, in x264's words.
-        size: width and height in pixels, both even.
-        rate: frames a second.
+        quality: what the user wants.
+        shape: the pictures.
+        kind: the container that they go into.
 
     Returns:
-        The encoder's name, and ffmpeg's arguments for it.
+        ffmpeg's arguments for it, from ``-c:v`` on.
 
     Raises:
-        SinkError: none works; the message says what does.
+        MediaError: none works; the message lists those that do.
     """
     failed = []
-    for name in _candidates(codec):
-        options = arguments(name, crf, preset)
-        reason = _trial(name, tuple(options), size, rate)
+    for name in _candidates(quality.codec, kind.codecs):
+        options = encoder_arguments(name, quality, shape)
+        reason = _try(name, tuple(options), shape, kind)
         if reason is None:
-            return name, options
+            return options
         failed.append(f"{name}: {reason}")
     tried = "; ".join(failed) or "this ffmpeg has no encoder for it"
-    raise SinkError(f"codec={codec} at {size[0]}x{size[1]}: {tried}; {_offer()}")
+    where = f"codec={quality.codec} at {shape.width}x{shape.height} in {kind.name}"
+    raise MediaError(f"{where}: {tried}; {_offer()}")
 
 
-def check(codec: Codec) -> None:
-    """Fail early where this ffmpeg has no encoder for a codec.
+def check_codec(codec: str) -> None:
+    """Check that there is an encoder for a codec, before anything else is done.
 
     Raises:
-        SinkError: it has none.
+        UsageError: there is no codec or encoder of that name.
+        MediaError: this ffmpeg has no encoder for that codec.
     """
-    if not _candidates(codec):
-        raise SinkError(f"codec={codec}: this ffmpeg has no encoder for it; {_offer()}")
+    if codec == "auto" or codec in CODECS:
+        if not _candidates(codec, tuple(CODECS)):
+            raise MediaError(f"codec={codec}: this ffmpeg has no encoder for it; {_offer()}")
+    elif codec not in _listed():
+        known = {"auto", *CODECS, *_listed()}
+        raise UsageError(f"codec={codec}: no such codec or encoder; {nearest(codec, known)}")
 
 
-def working() -> dict[str, list[str]]:
+def working_encoders() -> dict[str, list[str]]:
     """List the encoders that work on this machine, by codec, each tried on three pictures."""
-    size, rate = (256, 256), Fraction(25)
-    return {
-        codec: [
-            name
-            for name in _candidates(codec)
-            if _trial(name, tuple(arguments(name, 23, "fast")), size, rate) is None
-        ]
-        for codec in ENCODERS
-    }
+    return {codec: list(_working(codec)) for codec in CODECS}
 
 
-def arguments(name: str, crf: int, preset: Preset) -> list[str]:
-    """Write an encoder's quality and speed options."""
-    wide = str(round(crf * 63 / 51))  # AV1 and VP9 count to 63
-    speed = PRESETS.index(preset)
-    by_name: dict[str, Callable[[], list[str]]] = {
-        "libx264": lambda: [
-            "-crf", str(crf), "-preset", preset, "-rc-lookahead", str(LOOKAHEAD),
-            "-threads", str(min(THREADS, os.cpu_count() or 1)), "-x264-params", "sync-lookahead=0",
-        ],
-        "libx265": lambda: [
-            "-crf", str(crf), "-preset", preset, "-tag:v", "hvc1",
-            "-x265-params", f"log-level=error:rc-lookahead={LOOKAHEAD}",
-        ],
-        "libsvtav1": lambda: ["-crf", wide, "-preset", str(12 - speed)],
-        "libaom-av1": lambda: [
-            "-crf", wide, "-b:v", "0", "-cpu-used", str(max(2, 9 - speed)), "-row-mt", "1",
-            "-usage", "realtime",
-        ],
-        "libvpx-vp9": lambda: [
-            "-crf", wide, "-b:v", "0", "-deadline", "realtime" if speed < 4 else "good",
-            "-cpu-used", str(max(1, 8 - speed)), "-row-mt", "1",
-        ],
-        "libopenh264": lambda: ["-rc_mode", "quality", "-qmin", str(crf), "-qmax", str(crf)],
-    }  # fmt: skip
-    by_device: dict[str, Callable[[], list[str]]] = {
-        "nvenc": lambda: ["-rc", "vbr", "-cq", str(crf), "-b:v", "0"],
-        "qsv": lambda: ["-global_quality", str(max(1, crf))],
-        "amf": lambda: ["-rc", "cqp", "-qp_i", str(crf), "-qp_p", str(crf)],
-        "videotoolbox": lambda: ["-q:v", str(round(100 - crf * 100 / 51)), "-allow_sw", "1"],
-    }
-    options = by_name.get(name) or by_device[name.rpartition("_")[2]]
-    tag = ["-tag:v", "hvc1"] if name.startswith("hevc_") else []
-    return ["-c:v", name, *options(), *tag]
+def encoder_arguments(name: str, quality: Quality, shape: Shape) -> list[str]:
+    """Write an encoder's quality and speed options.
+
+    An encoder that facereg does not know gets a bit rate that is plenty for H.264.
+    """
+    known = _KNOWN.get(name)
+    options = known(quality) if known else ["-b:v", str(round(shape.bits_per_second))]
+    tag = ["-tag:v", "hvc1"] if _listed().get(name) == "hevc" else []  # for Apple's players
+    return ["-c:v", name, *options, *tag]
 
 
-def _candidates(codec: Codec | str) -> list[str]:
-    codecs = tuple(ENCODERS) if codec == "auto" else (codec,)
-    return [name for c in codecs for name in ENCODERS[c] if name in _listed()]
+def _x264(quality: Quality) -> list[str]:
+    threads = min(THREADS, os.cpu_count() or 1)
+    return ["-crf", str(quality.crf), "-preset", quality.preset,
+            "-rc-lookahead", str(LOOKAHEAD_PICTURES), "-threads", str(threads),
+            "-x264-params", "sync-lookahead=0"]  # fmt: skip
+
+
+def _x265(quality: Quality) -> list[str]:
+    parameters = f"log-level=error:rc-lookahead={LOOKAHEAD_PICTURES}"
+    return ["-crf", str(quality.crf), "-preset", quality.preset, "-x265-params", parameters]
+
+
+def _openh264(quality: Quality) -> list[str]:
+    return ["-rc_mode", "quality", "-qmin", str(quality.crf), "-qmax", str(quality.crf)]
+
+
+def _svtav1(quality: Quality) -> list[str]:
+    return ["-crf", _crf_of_63(quality), "-preset", str(12 - _slowness(quality))]
+
+
+def _libaom(quality: Quality) -> list[str]:
+    return ["-crf", _crf_of_63(quality), "-b:v", "0", "-row-mt", "1", "-usage", "realtime",
+            "-cpu-used", str(max(2, 9 - _slowness(quality)))]  # fmt: skip
+
+
+def _vp9(quality: Quality) -> list[str]:
+    slowness = _slowness(quality)
+    return ["-crf", _crf_of_63(quality), "-b:v", "0", "-row-mt", "1",
+            "-deadline", "realtime" if slowness < 4 else "good",
+            "-cpu-used", str(max(1, 8 - slowness))]  # fmt: skip
+
+
+_KNOWN: Mapping[str, Callable[[Quality], list[str]]] = {
+    "libx264": _x264, "libopenh264": _openh264, "libx265": _x265, "libsvtav1": _svtav1,
+    "libaom-av1": _libaom, "libvpx-vp9": _vp9,
+}  # fmt: skip
+
+
+def _crf_of_63(quality: Quality) -> str:
+    """Convert x264's scale of 0 to 51 into that of AV1 and VP9, which ends at 63."""
+    return str(round(quality.crf * 63 / 51))
+
+
+def _slowness(quality: Quality) -> int:
+    return PRESETS.index(quality.preset)
+
+
+def _candidates(codec: str, codecs: tuple[str, ...]) -> list[str]:
+    """List the encoders of this ffmpeg that are meant by a codec's or an encoder's name."""
+    if codec != "auto" and codec not in CODECS:
+        return [codec] if codec in _listed() else []
+    found = []
+    for one in codecs if codec == "auto" else (codec,):
+        others = [name for name, made in _listed().items() if made == one]
+        found += [name for name in CODECS[one] if name in _listed()]
+        found += [name for name in others if name not in CODECS[one]]
+    return found
 
 
 @cache
-def _listed() -> frozenset[str]:
-    """Ask ffmpeg for its video encoders."""
-    rows = [line.split() for line in output_lines("-encoders")]
-    return frozenset(row[1] for row in rows if len(row) > 1 and row[0].startswith("V"))
+def _listed() -> Mapping[str, str]:
+    """Ask ffmpeg for its video encoders, and the codec of each."""
+    found = {}
+    for line in output_lines("-encoders"):
+        row = re.match(r" V\S* +(\w\S*) .*?(?:\(codec (\w+)\))?$", line.rstrip())
+        if row:
+            found[row[1]] = row[2] or row[1]
+    return found
 
 
 @cache
-def _trial(
-    name: str, options: tuple[str, ...], size: tuple[int, int], rate: Fraction
-) -> str | None:
-    """Encode three pictures; return why that failed, or None."""
-    if name == "libx264":
+def _try(name: str, options: tuple[str, ...], shape: Shape, kind: Format = MP4) -> str | None:
+    """Encode three pictures into a container; return why that failed, or None."""
+    if name == "libx264" and "h264" in kind.codecs:
         return None  # takes every even size on every machine, and is what nearly every run uses
-    picture = f"color=size={size[0]}x{size[1]}:rate={rate.numerator}/{rate.denominator}"
+    rate = f"{shape.rate.numerator}/{shape.rate.denominator}"
+    picture = f"color=size={shape.width}x{shape.height}:rate={rate}"
+    encode = ("-frames:v", "3", "-pix_fmt", "yuv420p", *options)
+    into = [(*encode, "-f", muxer, "-y", NOWHERE) for muxer in {kind.growing, kind.muxer}]
     try:
-        run_ffmpeg("-f", "lavfi", "-i", picture, "-frames:v", "3", "-pix_fmt", "yuv420p",
-                   *options, "-f", "null", "-")  # fmt: skip
+        run_ffmpeg("-f", "lavfi", "-i", picture, *chain.from_iterable(into))
     except MediaError as e:
         return str(e)
     return None
 
 
+def _working(codec: str) -> Iterator[str]:
+    for name in _candidates(codec, ()):
+        options = encoder_arguments(name, Quality(), EXAMPLE_SHAPE)
+        if _try(name, tuple(options), EXAMPLE_SHAPE) is None:
+            yield name
+
+
 def _offer() -> str:
-    names = [f"{codec} ({names[0]})" for codec, names in working().items() if names]
+    """List the codecs that work here, each with its encoder, as the end of an error."""
+    first = {codec: next(_working(codec), None) for codec in CODECS}
+    names = [f"{codec} ({name})" for codec, name in first.items() if name]
     return f"available here: {', '.join(names) or 'none'}"

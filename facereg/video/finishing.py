@@ -1,7 +1,8 @@
-"""Turn a grown recording into the file that was asked for: add its sound, read it back."""
+"""Turn finished pictures into the file that was asked for: add the sound, read it back."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,8 +10,12 @@ from pathlib import Path
 from ..errors import MediaError
 from . import probe
 from . import sound as soundtrack
-from .sound import Audio, Sound
-from .timeline import Grid
+from .formats import Format
+from .run import NoRoomError, run_ffmpeg
+from .sound import Part, Sound, Track
+from .timeline import Timeline
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -18,102 +23,174 @@ class Recorded:
     """What was recorded, and from what.
 
     Attributes:
-        grid: where its frames are.
+        timeline: where its frames are.
         first, last: times of the first and the last frame, in seconds from the source's first.
-        media: the file that the frames are from, or None where there is none.
-        tracks: the codecs of its sound.
-        audio: what becomes of them.
+        media: the file that the frames are from, if they are from one.
+        tracks: the sound tracks of that file that belong into the recording.
+        format: the container.
         one_more: whether a picture may have been sent that was not counted.
     """
 
-    grid: Grid
+    timeline: Timeline
     first: float
     last: float
     media: Path | None
-    tracks: tuple[str, ...]
-    audio: Audio
+    tracks: tuple[Track, ...]
+    format: Format
     one_more: bool = False
 
 
 def end_of_last(recorded: Recorded) -> float | None:
-    """Find when the last frame ends, in seconds from the source's first; None: after one slot.
-
-    Raises:
-        MediaError: the source cannot be read.
-    """
-    grid, media = recorded.grid, recorded.media
-    if media is None or not (grid.repeated or grid.skipped):
+    """Find when the last frame ends, in seconds from the source's first; None: after one slot."""
+    timeline, media = recorded.timeline, recorded.media
+    if media is None or not (timeline.repeated or timeline.skipped):
         return None  # every frame lasts a slot, so the last one does
-    start, after = probe.first_picture(media), recorded.last + 1e-3
-    following, end = None, 0.0
-    for shown, length in probe.pictures(media):
-        time = float(shown - start)
-        end = max(end, time + float(length))
-        if time > after and (following is None or time < following):
-            following = time
+    after, following, end = recorded.last + 1e-3, None, 0.0
+    try:
+        start = probe.first_picture_time(media)
+        for shown, length in probe.picture_times(media):
+            time = float(shown - start)
+            end = max(end, time + float(length))
+            if time > after and (following is None or time < following):
+                following = time
+    except MediaError as e:
+        log.warning("%s: how long its last picture is shown cannot be read: %s", media.name, e)
+        return None
     return end if following is None else following
 
 
 def finish(part: Path, recorded: Recorded, out: Path) -> dict[str, object]:
-    """Write ``out`` from the finished pictures in ``part``, and tell what is in it.
+    """Write ``out`` from the finished pictures in ``part``, and report what is in it.
+
+    Sound that cannot be added is left out with a warning.
+
+    Returns:
+        Frames, duration, rate, codec and sound as they were read back, as plain JSON values.
 
     Raises:
-        MediaError: it cannot be written, or it does not hold what was sent.
+        MediaError: it cannot be written, or its pictures are not those that were sent.
     """
-    sound = _sound(recorded)
-    soundtrack.mux(part, sound, out)
+    sound = _add_sound(part, recorded, out)
     if sound is not None:
         soundtrack.warn_of_rest(sound)
     return _verify(out, recorded, sound)
 
 
-def _sound(recorded: Recorded) -> Sound | None:
-    """Say which part of the source's sound belongs to the recording."""
-    if recorded.media is None or not recorded.tracks:
+def mux(picture: Path, sound: Sound | None, kind: Format, out: Path) -> None:
+    """Write picture and sound into one file.
+
+    Raises:
+        NoRoomError: there is no room for it.
+        MediaError: ffmpeg failed.
+    """
+    inputs: list[str | Path] = [*soundtrack.TOLERANT, "-copyts", "-i", picture]
+    outputs: list[str | Path] = ["-map", "0:v", "-c:v", "copy"]
+    if sound is not None:
+        inputs += soundtrack.input_arguments(sound)
+        for place, track in enumerate(sound.tracks):
+            outputs += ["-map", f"1:a:{track.number}"]
+            outputs += soundtrack.track_arguments(track, place, kind, sound.part)
+    # Chapters and tags of the source do not belong to a part of it, and tags may tell a place.
+    outputs += ["-map_metadata", "0", "-map_chapters", "-1", *kind.arguments]
+    run_ffmpeg(*inputs, *outputs, "-f", kind.muxer, "-y", out)
+
+
+def _add_sound(part: Path, recorded: Recorded, out: Path) -> Sound | None:
+    """Write the file with all of the sound that can be added; return that sound.
+
+    Raises:
+        MediaError: it cannot even be written without sound.
+    """
+    sound = _sound_of(recorded)
+    if sound is not None:
+        try:
+            mux(part, sound, recorded.format, out)
+        except NoRoomError:
+            raise
+        except MediaError as e:
+            log.debug("%s: adding its sound failed: %s", sound.media.name, e)
+            sound = _add_other_sound(part, soundtrack.replan_tracks(sound), out)
+    if sound is None:
+        mux(part, None, recorded.format, out)
+    return sound
+
+
+def _add_other_sound(part: Path, sound: Sound, out: Path) -> Sound | None:
+    if not sound.tracks:
+        return None
+    try:
+        mux(part, sound, sound.format, out)
+    except NoRoomError:
+        raise
+    except MediaError as e:
+        log.warning("%s: its sound is left out: %s", sound.media.name, e)
+        return None
+    return sound
+
+
+def _sound_of(recorded: Recorded) -> Sound | None:
+    """Find out which part of the source's sound belongs to the recording."""
+    media = recorded.media
+    if media is None or not recorded.tracks:
         return None
     first = Fraction(recorded.first).limit_denominator(10**6)
-    return Sound(
-        media=recorded.media,
-        codecs=recorded.tracks,
-        start=probe.first_picture(recorded.media) + first,
-        from_start=first < Fraction(1, 2) / recorded.grid.rate,
-        duration=recorded.grid.duration,
-        encode=recorded.audio == "aac",
-    )
+    try:
+        start = probe.first_picture_time(media) + first
+    except MediaError as e:
+        log.warning("%s: its sound is left out: %s", media.name, e)
+        return None
+    from_start = first < Fraction(1, 2) / recorded.timeline.rate
+    part = Part(start, from_start, recorded.timeline.duration)
+    return soundtrack.encode_changing(Sound(media, recorded.tracks, part, recorded.format))
 
 
 def _verify(out: Path, recorded: Recorded, sound: Sound | None) -> dict[str, object]:
     """Read a file back and compare it with what was sent.
 
     Raises:
-        MediaError: they differ.
+        MediaError: its pictures differ.
     """
-    streams = probe.read(out)
+    streams = probe.read_streams(out)
     picture = next((s for s in streams if s.kind == "video"), probe.Stream())
     tracks = tuple(s.codec for s in streams if s.kind == "audio")
-    sent, rate = recorded.grid.filled, recorded.grid.rate
+    sent, rate = recorded.timeline.filled, recorded.timeline.rate
     if recorded.one_more and picture.packets == sent + 1:
         sent += 1
-    if picture.packets != sent or picture.duration != sent / rate:
+    if picture.packets != sent or abs(picture.duration - sent / rate) > _rounding(picture, rate):
         raise MediaError(
             f"reading it back gives {picture.packets} frames in {float(picture.duration):.3f} s, "
             f"but {sent} frames in {float(sent / rate):.3f} s were sent"
         )
-    expected = sound.kept if sound is not None else ()
-    if sound is not None and tracks != expected:
-        expected = soundtrack.recorded(sound)  # a track may end before the recorded part begins
-    if tracks != expected:
-        raise MediaError(
-            f"reading it back gives sound {', '.join(tracks) or 'none'}, but "
-            f"{', '.join(expected) or 'none'} was to be kept"
-        )
+    _check_sound(tracks, sound)
     return {
         "frames": picture.packets,
         "duration": round(float(picture.duration), 6),
         "rate": f"{rate.numerator}/{rate.denominator}",
         "codec": picture.codec,
         "audio": list(tracks),
-        "repeated": recorded.grid.repeated,
-        "skipped": recorded.grid.skipped,
+        "repeated": recorded.timeline.repeated,
+        "skipped": recorded.timeline.skipped,
         "verified": True,
     }
+
+
+def _rounding(picture: probe.Stream, rate: Fraction) -> Fraction:
+    """Say by how much a container's clock may change a duration."""
+    exact = (1 / rate / picture.clock).denominator == 1
+    return Fraction(0) if exact else 2 * picture.clock
+
+
+def _check_sound(tracks: tuple[str, ...], sound: Sound | None) -> None:
+    """Warn if a file has not the sound that it was to have."""
+    if sound is None or tracks == sound.codecs():
+        return
+    try:  # a track may end before the recorded part begins
+        kept = Sound(sound.media, soundtrack.with_sound(sound), sound.part, sound.format)
+    except MediaError:
+        kept = sound
+    if tracks != kept.codecs():
+        log.warning(
+            "%s: its sound is not complete: reading the recording back gives %s, but %s was to be "
+            "kept",
+            *(sound.media.name, ", ".join(tracks) or "none", ", ".join(kept.codecs()) or "none"),
+        )

@@ -12,13 +12,13 @@ from ..errors import MediaError
 from .run import output_lines
 
 #: Copy every packet as it is, in the file's own time, and print one line about each.
-COPY = ("-c", "copy", "-f", "framecrc", "-")
+PRINT_PACKETS = ("-c", "copy", "-f", "framecrc", "-")
 
-#: Seconds to start reading before what is wanted: seeking lands roughly in some containers.
-RUN_UP = 5
+#: Seconds to start reading before what is wanted: seeking is inexact in some containers.
+RUN_UP_SECONDS = 5
 
 #: How ffmpeg writes that a packet has no time, and that an edit list hides it.
-NO_TIME, DISCARD = -(2**63), 4
+NO_TIME, DISCARD_FLAG = -(2**63), 4
 
 
 @dataclass
@@ -27,15 +27,19 @@ class Stream:
 
     Attributes:
         kind: ``video`` or ``audio``.
-        codec: ffmpeg's name of it.
+        codec: ffmpeg's name of it; ``none`` if ffmpeg does not know it.
+        layout: ffmpeg's name of the channel layout of sound, such as ``stereo``.
+        in_band: whether its packets say how they are to be decoded, not the file's header.
         clock: seconds of a tick of its timestamps.
-        sar: width of a pixel over its height; None where the file does not say.
+        sar: width of a pixel over its height; None if the file does not say.
         packets: how many there are.
         ticks: when the first packet is shown and when the last one ends.
     """
 
     kind: str = ""
     codec: str = ""
+    layout: str = ""
+    in_band: bool = True
     clock: Fraction = Fraction(1)
     sar: Fraction | None = None
     packets: int = 0
@@ -53,11 +57,13 @@ class Stream:
 
     @property
     def duration(self) -> Fraction:
-        """Seconds from the one to the other."""
+        """Seconds from the start to the end."""
         return self.end - self.start
 
 
-def read(path: Path, *, headers_only: bool = False, since: Fraction = Fraction(0)) -> list[Stream]:
+def read_streams(
+    path: Path, *, headers_only: bool = False, since: Fraction = Fraction(0)
+) -> list[Stream]:
     """List the streams of a file: its picture first, then its sound tracks.
 
     Args:
@@ -70,31 +76,29 @@ def read(path: Path, *, headers_only: bool = False, since: Fraction = Fraction(0
     """
     limit = ("-t", "0") if headers_only else ()
     streams: dict[int, Stream] = {}
-    for line in output_lines(
-        "-copyts", *seek(since), "-i", path, "-map", "0:V:0?", "-map", "0:a?", *limit, *COPY
-    ):
+    head: list[str | Path] = ["-copyts", *seek_arguments(since), "-i", path]
+    for line in output_lines(*head, "-map", "0:V:0?", "-map", "0:a?", *limit, *PRINT_PACKETS):
         if line.startswith("#"):
-            _header(streams, line[1:])
+            _read_header(streams, line[1:])
         elif not headers_only:
-            _count(streams, line)
+            _count_packet(streams, line)
     return [streams[i] for i in sorted(streams)]
 
 
-def seek(time: Fraction) -> tuple[str, ...]:
+def seek_arguments(time: Fraction) -> tuple[str, ...]:
     """Write, before ``-i``, that a file is read from somewhat before a time of its own clock."""
-    if time <= RUN_UP:
-        return ()
-    return ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{float(time - RUN_UP):.6f}")
+    start = float(time - RUN_UP_SECONDS)
+    return ("-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{start:.6f}") if start > 0 else ()
 
 
-def first_picture(path: Path) -> Fraction:
+def first_picture_time(path: Path) -> Fraction:
     """Find when the first picture that decodes is shown, in seconds of the file's own clock.
 
     Raises:
         MediaError: none decodes.
     """
     head = ("-copyts", "-i", path, "-map", "0:V:0", "-frames:v", "1")
-    packets = list(_packets(head, COPY))
+    packets = list(_packets(head, PRINT_PACKETS))
     if packets and packets[0].pts is None:
         # AVI has no times to show pictures at; its sound runs beside the order of its packets.
         return packets[0].dts
@@ -105,19 +109,19 @@ def first_picture(path: Path) -> Fraction:
     raise MediaError(f"{path}: no picture decodes")
 
 
-def pictures(path: Path) -> Iterator[tuple[Fraction, Fraction]]:
+def picture_times(path: Path) -> Iterator[tuple[Fraction, Fraction]]:
     """Yield when each picture is shown and how long, in seconds, in the order of the file.
 
     Raises:
         MediaError: the file cannot be read.
     """
-    for packet in _packets(("-copyts", "-i", path, "-map", "0:V:0"), COPY):
+    for packet in _packets(("-copyts", "-i", path, "-map", "0:V:0"), PRINT_PACKETS):
         if packet.pts is not None and not packet.hidden:
             yield packet.pts, packet.length
 
 
 class _Packet(NamedTuple):
-    """A packet of the first stream: its times in seconds, None where it has none."""
+    """A packet of the first stream: its times in seconds, None if it has none."""
 
     pts: Fraction | None
     dts: Fraction
@@ -129,7 +133,7 @@ def _packets(head: Sequence[str | Path], tail: Sequence[str]) -> Iterator[_Packe
     streams: dict[int, Stream] = {}
     for line in output_lines(*head, *tail):
         if line.startswith("#"):
-            _header(streams, line[1:])
+            _read_header(streams, line[1:])
             continue
         _, dts, pts, length, rest = line.split(",", 4)
         flags = int(rest.partition("F=0x")[2].partition(",")[0] or "0", 16)
@@ -138,11 +142,11 @@ def _packets(head: Sequence[str | Path], tail: Sequence[str]) -> Iterator[_Packe
             None if int(pts) == NO_TIME else int(pts) * clock,
             int(dts) * clock,
             int(length) * clock,
-            bool(flags & DISCARD),
+            bool(flags & DISCARD_FLAG),
         )
 
 
-def _header(streams: dict[int, Stream], line: str) -> None:
+def _read_header(streams: dict[int, Stream], line: str) -> None:
     key, _, value = line.partition(":")
     name, _, number = key.partition(" ")
     if not number.isdigit():
@@ -154,12 +158,16 @@ def _header(streams: dict[int, Stream], line: str) -> None:
         stream.kind = value
     elif name == "codec_id":
         stream.codec = value
+    elif name == "channel_layout_name":
+        stream.layout = value
+    elif name == "extradata":
+        stream.in_band = False
     elif name == "sar":
         width, _, height = value.partition("/")
         stream.sar = Fraction(int(width), int(height)) if int(width) and int(height) else None
 
 
-def _count(streams: dict[int, Stream], line: str) -> None:
+def _count_packet(streams: dict[int, Stream], line: str) -> None:
     number, _, pts, length, _ = line.split(",", 4)
     stream, start = streams[int(number)], int(pts)
     end = start + int(length)

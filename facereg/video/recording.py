@@ -1,79 +1,116 @@
-"""Encode pictures into a growing, fragmented MP4 that plays at any moment."""
+"""Encode pictures, each at its time, into a growing file that plays at any moment."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
+import contextlib
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .. import output
 from ..errors import MediaError
 from ..types import Image
-from . import encoders, probe
-from .encoders import Codec, Preset
+from . import probe
+from .encoders import Shape
+from .formats import Format
 from .run import FrameWriter
+from .timeline import Timeline
 
-#: Bits a pixel of a recording, for the estimate of its size: plenty at crf 18.
-BITS_PER_PIXEL = 0.2
+#: Microseconds of a fragment: what a crash may lose, besides what the encoder holds back.
+FRAGMENT_MICROSECONDS = 400_000
 
-#: Microseconds of a fragment: what a crash may lose, beside what the encoder holds back.
-FRAGMENT = 400_000
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What a user wishes of an encoder; `encoders.choose` says what the values mean."""
-
-    codec: Codec = "auto"
-    crf: int = 18
-    preset: Preset = "veryfast"
+#: Seconds of a recording that the disk must have room for before it starts.
+ROOM_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What pictures are encoded.
+class Recorder:
+    """Pictures on a timeline, encoded into a fragmented file that plays at any moment.
+
+    Args:
+        shape: the pictures, all alike.
+        timeline: where they go.
+        arguments: ffmpeg's, as `encoding_arguments` writes them.
 
     Attributes:
-        width, height: in pixels, both even.
-        rate: a second.
-        sar: width of a pixel over its height; None where nothing is known, so square.
+        shape, timeline: as given.
+        first, last: times of the first and the last picture, in seconds.
+        interrupted: whether a picture may have been sent that was not counted.
+
+    Raises:
+        MediaError: the encoder cannot be started.
     """
 
-    width: int
-    height: int
-    rate: Fraction
-    sar: Fraction | None = None
+    def __init__(self, shape: Shape, timeline: Timeline, arguments: Sequence[str | Path]) -> None:
+        self.shape, self.timeline = shape, timeline
+        self.first, self.last = math.nan, math.nan
+        self.interrupted = False
+        self._picture: Image | None = None  # as it was sent last
+        self._writer = FrameWriter(arguments, shape.width * shape.height * 3)
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.width, self.height
+    def pid(self) -> int:
+        """The process id of the encoder."""
+        return self._writer.pid
 
-    def estimate(self, seconds: float) -> float:
-        """Guess the bytes of so many seconds, on the safe side."""
-        return self.width * self.height * float(self.rate) * seconds * BITS_PER_PIXEL / 8
+    def add(self, picture: Image, time: float) -> None:
+        """Show a picture from its time on.
+
+        Args:
+            picture: (height, width, 3) uint8 BGR of the recording's shape.
+            time: in seconds.
+
+        Raises:
+            MediaError: the encoder failed.
+        """
+        repeats, wanted = self.timeline.place(time)
+        before = [] if self._picture is None else [self._picture] * repeats
+        self.first = time if math.isnan(self.first) else self.first
+        self.last, self._picture = time, picture
+        self._send([*before, picture] if wanted else before)
+
+    def hold(self, time: float) -> None:
+        """Go on with the last picture up to a time.
+
+        Raises:
+            MediaError: the encoder failed.
+        """
+        assert self._picture is not None, "there is no picture yet"
+        self.add(self._picture, time)
+
+    def finish(self, end: float | None) -> None:
+        """Hold the last picture to the end, and let the encoder finish.
+
+        Args:
+            end: seconds at which the recording ends; None: after the last picture's slot.
+
+        Raises:
+            MediaError: the encoder failed.
+        """
+        if end is not None and self._picture is not None:
+            self._send([self._picture] * self.timeline.extend(end))
+        self._writer.finish()
+
+    def abandon(self) -> None:
+        """Let the encoder finish what it has, after a failure."""
+        with contextlib.suppress(MediaError):
+            self._writer.finish()
+
+    def _send(self, pictures: Iterable[Image]) -> None:
+        try:
+            for picture in pictures:
+                self._writer.write(picture.data.cast("B"))
+        except MediaError as e:
+            raise MediaError(f"the encoder failed: {e}") from e
+        except BaseException:
+            self.interrupted = True  # by Ctrl-C: a picture may have been sent and not counted
+            raise
 
 
-def start(part: Path, shape: Shape, quality: Quality) -> FrameWriter:
-    """Start an encoder that takes BGR pictures and writes ``part``.
-
-    Raises:
-        SinkError: no encoder works, or it cannot be started.
-    """
-    _, options = encoders.choose(quality.codec, quality.crf, quality.preset, shape.size, shape.rate)
-    return FrameWriter(_command(part, shape, options), shape.width * shape.height * 3)
-
-
-def check_room(path: Path, shape: Shape, duration: float | None) -> None:
-    """Check that the disk has room for the first minute, or all of a shorter recording.
-
-    Raises:
-        SinkError: it has not.
-    """
-    seconds = min(60.0, duration or 60.0)
-    what = "its first minute" if seconds == 60 else f"a recording of {seconds:.1f} s"
+def room_needed(shape: Shape, duration: float | None) -> tuple[float, str]:
+    """Estimate the bytes of the first minute, or all of a shorter recording, and name it."""
+    seconds = min(ROOM_SECONDS, duration or ROOM_SECONDS)
+    what = "its first minute" if seconds == ROOM_SECONDS else f"a recording of {seconds:.1f} s"
     # Twice: while it is finished, it is on the disk once more.
-    output.check_room(path, 2 * shape.estimate(seconds), what)
+    return 2 * shape.bits_per_second * seconds / 8, what
 
 
 def even(picture: Image) -> Image:
@@ -89,7 +126,25 @@ def even(picture: Image) -> Image:
     )
 
 
-def _command(part: Path, shape: Shape, options: list[str]) -> list[str | Path]:
+def plays(part: Path) -> bool:
+    """Whether a recording that was cut off has any picture."""
+    try:
+        return any(True for _ in probe.picture_times(part))
+    except MediaError:
+        return False
+
+
+def encoding_arguments(
+    part: Path, shape: Shape, encoder: Sequence[str], kind: Format
+) -> list[str | Path]:
+    """Write ffmpeg's arguments that encode BGR pictures from its stdin into a growing file.
+
+    Args:
+        part: the file.
+        shape: the pictures.
+        encoder: ffmpeg's arguments for the encoder, as `choose_encoder` returns them.
+        kind: the container of the finished file.
+    """
     # Players that know no better take BT.709 from this size on; here it is said and done.
     colors = "bt709" if shape.width >= 1280 or shape.height > 576 else "smpte170m"
     filters = [
@@ -102,18 +157,8 @@ def _command(part: Path, shape: Shape, options: list[str]) -> list[str | Path]:
     return [
         "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{shape.width}x{shape.height}",
         "-framerate", f"{shape.rate.numerator}/{shape.rate.denominator}", "-i", "pipe:0",
-        "-vf", ",".join(filters), *options,
+        "-vf", ",".join(filters), *encoder,
         "-movflags", "+empty_moov+delay_moov+default_base_moof",
-        "-frag_duration", str(FRAGMENT), "-flush_packets", "1", "-f", "mp4", "-y", part,
+        "-frag_duration", str(FRAGMENT_MICROSECONDS), "-flush_packets", "1",
+        "-f", kind.growing, "-y", part,
     ]  # fmt: skip
-
-
-def salvage(part: Path) -> str:
-    """Say where what was recorded is, for the end of an error; remove what does not play."""
-    try:
-        if any(True for _ in probe.pictures(part)):
-            return f"; what was recorded is in {part}"
-    except MediaError:
-        pass
-    output.discard(part)
-    return ""

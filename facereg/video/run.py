@@ -8,6 +8,7 @@ a percent sign) has a meaning for ffmpeg.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from typing import IO, Any
 
 from ..errors import MediaError
 
-#: Words of ffmpeg's that explain a failure better than its first line does.
-TELLING = ("No space left on device", "File too large", "Disk quota exceeded", "Input/output error")
+#: Words of ffmpeg's that say that there is no room, whatever its first line says.
+NO_ROOM = ("No space left on device", "File too large", "Disk quota exceeded")
 
 #: Seconds without any work after which an ffmpeg that facereg waits for is ended.
 STALLED_SECONDS = 30
@@ -29,7 +30,14 @@ STALLED_SECONDS = 30
 #: The same where the system does not report how much a process has worked.
 STALLED_SECONDS_UNSEEN = 600
 
+#: An output of ffmpeg's of which nothing is kept.
+NOWHERE = f"file:{os.devnull}"
+
 Arguments = Sequence[str | Path]
+
+
+class NoRoomError(MediaError):
+    """There is no room on the disk: what ffmpeg was to do would work on another one."""
 
 
 @dataclass(frozen=True)
@@ -288,11 +296,14 @@ class _Child:
                 self.process.stdin.close()
         with self.watched():
             code = self.process.wait()
-        reason = _reason(self.messages(), code)
-        if self.stalled:
-            reason = f"ffmpeg did nothing for {self._watchdog.idle} s and was ended"
+        messages = self.messages()
         self.close()
-        return MediaError(reason)
+        if self.stalled:
+            return MediaError(f"ffmpeg did nothing for {self._watchdog.idle} s and was ended")
+        for words in NO_ROOM:
+            if words in messages:
+                return NoRoomError(words)
+        return MediaError(_first_line(messages) or f"ffmpeg ended with code {code}")
 
     def close(self) -> None:
         """End it if it still runs, and release everything."""
@@ -367,12 +378,8 @@ def _detached() -> dict[str, Any]:
     return {"start_new_session": True, "restore_signals": False}
 
 
-def _reason(messages: str, code: int) -> str:
-    """Choose the line of ffmpeg's messages that says most to a user."""
-    said = [line.strip() for line in messages.splitlines()]
-    for words in TELLING:
-        if any(words in line for line in said):
-            return words
-    # The first line is the cause, those after it are what came of it; its address says nothing.
-    causes = [re.sub(r"^(\[[^]]* @ 0x[0-9a-f]+\] )+", "", line) for line in said if line]
-    return causes[0] if causes else f"ffmpeg ended with code {code}"
+def _first_line(messages: str) -> str:
+    """Return the first line of ffmpeg's messages, which is the cause of those after it."""
+    lines = (line.strip() for line in messages.splitlines())
+    # Its address in memory says nothing.
+    return next((re.sub(r"^(\[[^]]* @ 0x[0-9a-f]+\] )+", "", line) for line in lines if line), "")

@@ -1,141 +1,304 @@
-"""Bring a finished picture and its source's sound together in an MP4."""
+"""Decide what becomes of a source's sound. It never costs the pictures.
+
+Each track is tried before the first frame (`plan_tracks`): it is copied if the container holds its
+codec, else encoded again, else mixed down to fewer channels, else left out with a warning. What
+fails only later, when the whole of it is read, is tried again in the same order (`replan_tracks`).
+"""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from ..errors import MediaError
 from . import probe
-from .run import run_ffmpeg
-
-log = logging.getLogger(__name__)
+from .formats import Format
+from .run import NOWHERE, NoRoomError, run_ffmpeg, try_ffmpeg
 
 Audio = Literal["copy", "aac", "none"]
 
-#: Codecs that MP4 holds and players play from it; all others become AAC.
-COPIED = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts"))
+#: What becomes of a track, in the order in which it is tried: its packets are copied; it is encoded
+#: again; the same with at most eight channels in a common layout; the same with all of its channels
+#: in two.
+Way = Literal["copy", "encode", "downmix", "mix"]
+WAYS: tuple[Way, ...] = ("copy", "encode", "downmix", "mix")
 
 #: Bits a second of sound that is encoded again.
 BITRATE = "192k"
 
-#: Seconds of sound after the last picture that are worth a word.
-REST = 0.5
+#: Seconds of each track that are tried before the first frame.
+TRIAL_SECONDS = 5
+
+#: Seconds of sound after the last picture that are worth a warning.
+MIN_REST_SECONDS = 0.5
+
+#: Layouts of at most eight channels, for sound in others.
+COMMON_LAYOUTS = "7.1|5.1|stereo|mono"
+
+#: Errors of a decoder do not end ffmpeg: what can be decoded is kept.
+TOLERANT = ("-max_error_rate", "1")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Track:
+    """A sound track of a source, and what becomes of it.
+
+    Attributes:
+        number: its place among the file's sound tracks, from 0.
+        codec, layout: ffmpeg's names of its codec and channel layout.
+        in_band: whether its packets say how they are to be decoded, so that it may change.
+        way: what becomes of it.
+    """
+
+    number: int
+    codec: str
+    layout: str = ""
+    in_band: bool = False
+    way: Way = "copy"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a file that was recorded.
+
+    Attributes:
+        start: seconds of the file's own clock at which it starts.
+        from_start: whether that is where the pictures of the file start.
+        duration: in seconds.
+    """
+
+    start: Fraction
+    from_start: bool
+    duration: Fraction
 
 
 @dataclass(frozen=True)
 class Sound:
-    """The sound tracks of a source and the part of them that was recorded.
-
-    Attributes:
-        media: the file that they are in.
-        codecs: ffmpeg's name of each track's codec.
-        start: seconds of the file's own clock at which the recording starts.
-        from_start: whether the recording starts where the source does.
-        duration: seconds recorded.
-        encode: whether to encode every track again.
-    """
+    """The sound of a recording: tracks of a file, and the part of them that belongs to it."""
 
     media: Path
-    codecs: tuple[str, ...]
-    start: Fraction = Fraction(0)
-    from_start: bool = True
-    duration: Fraction = Fraction(0)
-    encode: bool = False
-    kept: tuple[str, ...] = field(init=False)
+    tracks: tuple[Track, ...]
+    part: Part
+    format: Format
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kept", tuple(c if self.copies(c) else "aac" for c in self.codecs))
-
-    def copies(self, codec: str) -> bool:
-        """Whether a track of that codec is copied as it is."""
-        return codec in COPIED and not self.encode
+    def codecs(self) -> tuple[str, ...]:
+        """List the codec that each track has in the recording."""
+        encoder = self.format.sound_codec
+        return tuple(t.codec if t.way == "copy" else encoder for t in self.tracks)
 
 
-def mux(picture: Path, sound: Sound | None, out: Path) -> None:
-    """Write picture and sound into one MP4, with its index at the front.
+def plan_tracks(media: Path, audio: Audio, kind: Format) -> tuple[Track, ...]:
+    """Choose what becomes of each sound track of a file, each tried on its first seconds.
+
+    A warning is logged for each track that is left out or mixed down.
+
+    Args:
+        media: the file.
+        audio: ``copy`` encodes only what the container cannot hold, ``aac`` every track; ``none``
+            leaves all out.
+        kind: the container of the recording.
+
+    Returns:
+        The tracks that are kept.
+    """
+    if audio == "none":
+        return ()
+    try:
+        streams = [s for s in probe.read_streams(media, headers_only=True) if s.kind == "audio"]
+    except MediaError as e:
+        log.warning("%s: its sound cannot be read: %s", media.name, e)
+        return ()
+    tracks = tuple(
+        Track(i, s.codec, s.layout, s.in_band, _first_way(s.codec, audio, kind))
+        for i, s in enumerate(streams)
+    )
+    if not tracks or _try(media, tracks, kind) is None:
+        return tracks
+    return tuple(_choose_ways(media, tracks, kind))
+
+
+def pixel_shape(media: Path) -> Fraction | None:
+    """Read the width of a file's pixels over their height; None if it does not say."""
+    try:
+        streams = probe.read_streams(media, headers_only=True)
+    except MediaError:
+        return None
+    return next((s.sar for s in streams if s.kind == "video"), None)
+
+
+def replan_tracks(sound: Sound) -> Sound:
+    """Choose again what becomes of each track, each tried on all of the recorded part.
+
+    Tracks that have no sound in that part are left out without a warning.
+    """
+    try:
+        tracks = with_sound(sound)
+    except MediaError:
+        tracks = sound.tracks
+    return replace(sound, tracks=tuple(_choose_ways(sound.media, tracks, sound.format, sound.part)))
+
+
+def encode_changing(sound: Sound) -> Sound:
+    """Encode tracks whose sample rate or channels change, as broadcasts' do.
+
+    A container that describes a track once, at its beginning, cannot hold such a one as it is.
+    """
+    tracks = (
+        replace(track, way="encode")
+        if track.codec == "aac" and track.way == "copy" and track.in_band and _changes(sound, track)
+        else track
+        for track in sound.tracks
+    )
+    return replace(sound, tracks=tuple(tracks))
+
+
+def with_sound(sound: Sound) -> tuple[Track, ...]:
+    """List the tracks that have any sound in the recorded part.
 
     Raises:
-        MediaError: ffmpeg failed.
+        MediaError: the file cannot be read.
     """
-    inputs: list[str | Path] = ["-copyts", "-i", picture]
-    outputs: list[str | Path] = ["-map", "0:v", "-c:v", "copy"]
-    if sound is not None:
-        inputs += _input(sound)
-        outputs += ["-map", "1:a"]
-        for i, codec in enumerate(sound.codecs):
-            outputs += _track(i, sound, sound.copies(codec))
-    # Chapters and tags of the source do not belong to a part of it, and tags may tell a place.
-    outputs += ["-map_metadata", "0", "-map_chapters", "-1", "-movflags", "+faststart"]
-    run_ffmpeg(*inputs, *outputs, "-f", "mp4", "-y", out)
+    streams = [s for s in probe.read_streams(sound.media) if s.kind == "audio"]
+    start, end = sound.part.start, sound.part.start + sound.part.duration
 
+    def overlaps(stream: probe.Stream) -> bool:
+        return bool(stream.packets) and stream.start < end and stream.end > start
 
-def _input(sound: Sound) -> list[str | Path]:
-    """Read the sound with the recording's first picture at 0."""
-    return [*probe.seek(sound.start), "-itsoffset", _seconds(-sound.start), "-i", sound.media]
-
-
-def _track(number: int, sound: Sound, copied: bool) -> list[str]:
-    """Cut one track to what was recorded."""
-    end = _seconds(sound.duration)
-    if copied:
-        # A decoder's run-up has negative timestamps at the start of a file: it must stay.
-        first = "-0.1" if sound.from_start else "0"
-        drop = f"noise=drop='lt(pts*tb,{first})+gte(pts*tb,{end})'"
-        return [f"-c:a:{number}", "copy", f"-bsf:a:{number}", drop]
-    return [f"-c:a:{number}", "aac", f"-b:a:{number}", BITRATE,
-            f"-filter:a:{number}", f"atrim=start=0:end={end},aresample=async=1"]  # fmt: skip
-
-
-def recorded(sound: Sound) -> tuple[str, ...]:
-    """Say which codecs the tracks that have any sound in the recorded part are kept in."""
-    streams = probe.read(sound.media)
-    tracks = [s for s in streams if s.kind == "audio"]
-    return tuple(
-        codec
-        for codec, track in zip(sound.kept, tracks, strict=True)
-        if track.packets and track.start < sound.start + sound.duration and track.end > sound.start
-    )
+    return tuple(t for t in sound.tracks if overlaps(streams[t.number]))
 
 
 def warn_of_rest(sound: Sound) -> None:
-    """Tell where the sound goes on after the source's last picture: a recording ends with that."""
-    end = sound.start + sound.duration
+    """Warn if the sound goes on after the source's last picture: a recording ends with that."""
+    end = sound.part.start + sound.part.duration
     try:
-        streams = [s for s in probe.read(sound.media, since=end) if s.packets]
+        streams = [s for s in probe.read_streams(sound.media, since=end) if s.packets]
     except MediaError as e:  # the recording is good even so
-        log.warning("%s: its end cannot be read: %s", sound.media, e)
+        log.warning("%s: its end cannot be read: %s", sound.media.name, e)
         return
     pictures = max((s.end for s in streams if s.kind == "video"), default=end)
     rest = max((s.end for s in streams if s.kind == "audio"), default=end) - end
-    if rest > REST and pictures < end + REST / 2:
+    if rest > MIN_REST_SECONDS and pictures < end + MIN_REST_SECONDS / 2:
         log.warning(
             "%s: its sound goes on for %.1f s after its last picture, and is cut off there",
             *(sound.media.name, rest),
         )
 
 
-def _seconds(value: Fraction) -> str:
-    return f"{float(value):.6f}"
+def input_arguments(sound: Sound) -> list[str | Path]:
+    """Write ffmpeg's arguments that read the sound with the recording's first picture at 0."""
+    start = sound.part.start
+    offset = f"{float(-start):.6f}"
+    return [*probe.seek_arguments(start), "-itsoffset", offset, "-i", sound.media]
 
 
-def find(media: Path | None, audio: Audio) -> tuple[tuple[str, ...], Fraction | None]:
-    """Ask what sound a source has, and the shape of its pixels.
+def track_arguments(track: Track, place: int, kind: Format, part: Part | None) -> list[str]:
+    """Write ffmpeg's arguments for one track of an output, cut to what was recorded.
+
+    Args:
+        track: the track, and what becomes of it.
+        place: its place among the output's sound tracks.
+        kind: the container of the recording.
+        part: what was recorded; None keeps all.
+    """
+    if track.way == "copy":
+        return [f"-c:a:{place}", "copy", *(_copied_part(place, part) if part else ())]
+    filters = [f"atrim=start=0:end={float(part.duration):.6f}"] if part else []
+    filters += ["aresample=async=1", *_layout_filter(track)]
+    return [f"-c:a:{place}", kind.sound_encoder, f"-b:a:{place}", BITRATE,
+            f"-filter:a:{place}", ",".join(filters)]  # fmt: skip
+
+
+def _copied_part(place: int, part: Part) -> list[str]:
+    # A decoder's run-up has negative timestamps at the start of a file: it must stay.
+    first, end = "-0.1" if part.from_start else "0", f"{float(part.duration):.6f}"
+    return [f"-bsf:a:{place}", f"noise=drop='lt(pts*tb,{first})+gte(pts*tb,{end})'"]
+
+
+def _layout_filter(track: Track) -> list[str]:
+    if track.way == "downmix":
+        return [f"aformat=channel_layouts={COMMON_LAYOUTS}"]
+    count = re.match(r"(\d+) channels", track.layout)
+    if track.way == "mix" and count:  # of channels that nobody knows the places of
+        left, right = ("+".join(f"c{i}" for i in range(k, int(count[1]), 2)) for k in (0, 1))
+        return [f"pan=stereo|FL<{left}|FR<{right or 'c0'}"]
+    return []
+
+
+def _first_way(codec: str, audio: Audio, kind: Format) -> Way:
+    return "copy" if audio == "copy" and kind.copies(codec) else "encode"
+
+
+def _choose_ways(
+    media: Path, tracks: Sequence[Track], kind: Format, part: Part | None = None
+) -> Iterator[Track]:
+    """Yield each track with the first way that works; warn of those that none works for."""
+    for track in tracks:
+        reasons = []
+        for way in WAYS[WAYS.index(track.way) :]:
+            chosen = replace(track, way=way)
+            failed = _try(media, [chosen], kind, part)
+            if failed is None:
+                if way in ("downmix", "mix"):
+                    log.warning(
+                        "%s: sound track %d (%s, %s) is mixed down: %s holds no such channels",
+                        *(media.name, track.number + 1, track.codec, track.layout, kind.name),
+                    )
+                yield chosen
+                break
+            reasons += [failed] if way != "copy" else []
+        else:
+            log.warning(
+                "%s: sound track %d (%s) is left out: %s",
+                *(media.name, track.number + 1, track.codec, reasons[0]),
+            )
+
+
+def _try(
+    media: Path, tracks: Sequence[Track], kind: Format, part: Part | None = None
+) -> str | None:
+    """Make the sound of a recording, and keep nothing of it.
+
+    Args:
+        media: the file.
+        tracks: which of its tracks, and how.
+        kind: the container of the recording.
+        part: what of it; None is its first seconds.
 
     Returns:
-        The codec of each track to be kept, and width over height of a pixel, where known.
+        Why it failed, or None.
     """
-    if media is None:
-        return (), None
+    args: list[str | Path]
+    if part is None:
+        args = ["-t", str(TRIAL_SECONDS), "-i", media]
+    else:
+        args = ["-copyts", *input_arguments(Sound(media, tuple(tracks), part, kind))]
+    for place, track in enumerate(tracks):
+        args += ["-map", f"0:a:{track.number}", *track_arguments(track, place, kind, part)]
     try:
-        streams = probe.read(media, headers_only=True)
+        run_ffmpeg(*TOLERANT, *args, "-f", kind.muxer, "-y", NOWHERE)
+    except NoRoomError:
+        return None  # which says nothing of the track
     except MediaError as e:
-        if audio != "none":
-            log.warning("%s: its sound cannot be read: %s", media, e)
-        return (), None
-    sar = next((s.sar for s in streams if s.kind == "video"), None)
-    codecs = tuple(s.codec for s in streams if s.kind == "audio")
-    return (() if audio == "none" else codecs), sar
+        return str(e)
+    return None
+
+
+def _changes(sound: Sound, track: Track) -> bool:
+    """Decode a track to find out whether its sample rate or channels change."""
+    end = f"{float(sound.part.duration):.6f}"
+    try:
+        messages = try_ffmpeg(
+            *("-copyts", *input_arguments(sound), "-map", f"0:a:{track.number}"),
+            *("-t", end, "-f", "null", "-"),
+            level="info",
+        ).messages
+    except MediaError:
+        return False
+    return "audio parameters changed" in messages

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import subprocess
 import time
 from dataclasses import replace
@@ -15,11 +14,10 @@ import numpy as np
 import pytest
 
 from facereg.components import Run
-from facereg.errors import FaceregError, SinkError, UsageError
+from facereg.errors import FaceregError, SinkError
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sources.file import FileSource
 from facereg.types import FrameResult
-from facereg.video import encoders, finishing
 from tests import clips
 from tests.sinks.results import feed, info, picture, result
 
@@ -227,55 +225,6 @@ def test_the_index_is_at_the_front(tmp_path: Path):
     assert data.index(b"moov") < data.index(b"mdat")
 
 
-# Encoders
-
-
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
-def test_every_codec_that_is_offered_works(tmp_path: Path, codec: str):
-    if not encoders.working()[codec]:
-        pytest.skip(f"this ffmpeg has no {codec} encoder")
-    frames = [picture(p, i, i / 25) for i, p in enumerate(clips.numbered(12))]
-    sink = Mp4Sink(path=tmp_path / "out.mp4", view="raw", codec=codec, preset="veryfast")
-    feed(sink, info(), frames)
-    assert numbers(tmp_path / "out.mp4") == list(range(12))
-    assert sink.report["codec"] == codec
-
-
-def test_a_codec_without_encoder_says_what_there_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(encoders, "_listed", lambda: frozenset({"libx264", "libvpx-vp9"}))
-    with pytest.raises(SinkError, match=r"codec=av1: .* available here: h264 \(libx264\), vp9"):
-        Mp4Sink(path=tmp_path / "out.mp4", codec="av1").open(info(), Run())
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_encoder_that_fails_here_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(encoders.ENCODERS, "h264", ("h264_nvenc", "libx264"))
-    if encoders.working()["h264"] != ["libx264"]:
-        pytest.skip("this machine's graphics card encodes H.264")
-    sink = Mp4Sink(path=tmp_path / "out.mp4", codec="h264")
-    feed(sink, info(), [result(i) for i in range(3)])
-    assert sink.report["frames"] == 3
-
-
-def test_a_better_crf_makes_a_better_picture(tmp_path: Path):
-    clip = clips.still(4)
-    sizes = {}
-    for crf in (5, 35):
-        out = tmp_path / f"{crf}.mp4"
-        feed(Mp4Sink(path=out, crf=crf), info(320, 240), [picture(p, i, i / 25)
-                                                          for i, p in enumerate(clip)])  # fmt: skip
-        sizes[crf] = out.stat().st_size
-    assert sizes[5] > 2 * sizes[35]
-
-
-@pytest.mark.parametrize("crf", [-1, 52])
-def test_a_crf_out_of_range_is_refused(tmp_path: Path, crf: int):
-    with pytest.raises(UsageError, match="crf"):
-        Mp4Sink(path=tmp_path / "out.mp4", crf=crf)
-
-
 # What is checked
 
 
@@ -290,27 +239,6 @@ def test_the_report_tells_what_was_read_back(sound_clip: Path, tmp_path: Path):
     }  # fmt: skip
     assert sink.outputs == (str(tmp_path / "out.mp4"),)
     assert sink.stages.keys() == {"draw", "encode"}
-
-
-def test_a_file_that_does_not_hold_what_was_sent_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    def lossy(picture: Path, sound: object, out: Path) -> None:
-        clips.ffmpeg("-i", picture, "-c", "copy", "-frames:v", "7", out)
-
-    monkeypatch.setattr(finishing.soundtrack, "mux", lossy)
-    with pytest.raises(SinkError, match=r"reading it back gives 7 frames .* 9 frames") as e:
-        feed(Mp4Sink(path=tmp_path / "out.mp4"), info(), [result(i) for i in range(9)])
-    kept = Path(re.search(r"what was recorded is in (\S+)", str(e.value))[1])
-    assert [kept] == list(tmp_path.iterdir())
-    assert clips.probe(kept).frames == 9
-
-
-def test_lost_sound_is_an_error(sound_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    mux = finishing.soundtrack.mux
-    monkeypatch.setattr(finishing.soundtrack, "mux", lambda p, _, out: mux(p, None, out))
-    with pytest.raises(SinkError, match="gives sound none, but aac was to be kept"):
-        record(sound_clip, tmp_path / "out.mp4")
 
 
 @pytest.mark.parametrize(

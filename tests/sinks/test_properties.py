@@ -109,7 +109,7 @@ def test_no_failure_leaves_half_a_file_under_the_final_name(
                 grown = failure == "grown" and i == at
                 sink.write(result(i, size=(200, 130) if grown else (160, 120)))
                 if failure == "killed" and i == at:
-                    os.kill(sink._encoder.pid, signal.SIGKILL)
+                    os.kill(sink._recording.encoder_pid, signal.SIGKILL)
                 if failure == "abandoned" and i == at:
                     break
         except SinkError:

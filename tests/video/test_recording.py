@@ -9,17 +9,22 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from facereg import output
 from facereg.components import Run
 from facereg.errors import SinkError
 from facereg.sinks.mp4 import Mp4Sink
 from tests import clips
-from tests.sinks.results import feed, info, result
+from tests.sinks.results import feed, info, picture, result
+
+pytestmark = pytest.mark.slow
 
 #: Feeds a sink from another process: 75 numbered frames, 3 seconds, then waits to be killed.
 VICTIM = """
@@ -33,7 +38,7 @@ sink = Mp4Sink(path=Path(sys.argv[1]), view="raw")
 sink.open(info(), Run())
 for i, image in enumerate(clips.numbered(75)):
     sink.write(picture(image, i, i / 25))
-print(sink._encoder.pid, flush=True)
+print(sink._recording.encoder_pid, flush=True)
 time.sleep(60)
 """
 
@@ -73,6 +78,11 @@ def write_until_it_fails(sink: Mp4Sink) -> None:
         sink.write(result(i, faces=0))
 
 
+def write_for_ever(sink: Mp4Sink, image: NDArray[np.uint8]) -> None:
+    for i in count(3):
+        sink.write(picture(image, i, i / 25))
+
+
 def numbers(path: Path) -> list[int]:
     return [clips.number(image) for image in clips.decoded(path)]
 
@@ -108,7 +118,7 @@ def test_ctrl_c_in_a_terminal_does_not_reach_the_encoder(tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4")
     sink.open(info(), Run())
     sink.write(result(0))
-    assert os.getpgid(sink._encoder.pid) != os.getpgid(0)
+    assert os.getpgid(sink._recording.encoder_pid) != os.getpgid(0)
     sink.close()
 
 
@@ -117,21 +127,21 @@ def test_ctrl_c_in_the_middle_of_a_frame_still_gives_a_whole_file(
 ):
     # 30 MB a frame fill the pipe at once, so that the signal comes while a picture is written.
     size = (4096, 2560)
-    frames = [result(i, size=size, faces=0) for i in range(2)]
+    image = result(0, size=size, faces=0).frame.image
     sink = Mp4Sink(path=tmp_path / "out.mp4", view="raw", preset="ultrafast", crf=51)
     sink.open(info(*size), Run())
-    sink.write(frames[0])
+    for i in range(3):
+        sink.write(picture(image, i, i / 25))
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.02)
         with pytest.raises(KeyboardInterrupt):
-            sink._send([frames[1].frame.image] * 50)
+            write_for_ever(sink, image)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    sink._encoder._child.process.stdin.flush()
-    sink._encoder.finish()
-    assert clips.probe(sink._target.keep()).frames >= 2
+    sink.close()
+    assert clips.probe(tmp_path / "out.mp4").frames == sink.report["frames"] >= 3
 
 
 def test_an_encoder_that_dies_is_an_error_that_names_what_is_left(tmp_path: Path):
@@ -140,7 +150,7 @@ def test_an_encoder_that_dies_is_an_error_that_names_what_is_left(tmp_path: Path
     for i in range(60):
         sink.write(result(i, faces=0))
     time.sleep(0.3)
-    os.kill(sink._encoder.pid, signal.SIGKILL)
+    os.kill(sink._recording.encoder_pid, signal.SIGKILL)
     with pytest.raises(SinkError, match=r"the encoder failed: .*what was recorded is in .*\.part"):
         write_until_it_fails(sink)
     sink.close()
@@ -152,7 +162,7 @@ def test_an_encoder_that_dies_at_once_leaves_nothing(tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4", view="raw")
     sink.open(info(), Run())
     sink.write(result(0))
-    os.kill(sink._encoder.pid, signal.SIGKILL)
+    os.kill(sink._recording.encoder_pid, signal.SIGKILL)
     with pytest.raises(SinkError, match="the encoder failed"):
         write_until_it_fails(sink)
     sink.close()
