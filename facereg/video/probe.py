@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import MediaError
+from .media import choose_video, open_file
 from .run import output_lines
 
 #: Copy every packet as it is, in the file's own time, and print one line about each.
@@ -77,12 +78,26 @@ def read_streams(
     limit = ("-t", "0") if headers_only else ()
     streams: dict[int, Stream] = {}
     head: list[str | Path] = ["-copyts", *seek_arguments(since), "-i", path]
-    for line in output_lines(*head, "-map", "0:V:0?", "-map", "0:a?", *limit, *PRINT_PACKETS):
+    try:
+        video = video_stream(path)
+    except MediaError:  # it has none
+        video = "0:V:0?"
+    for line in output_lines(*head, "-map", video, "-map", "0:a?", *limit, *PRINT_PACKETS):
         if line.startswith("#"):
             _read_header(streams, line[1:])
         elif not headers_only:
             _count_packet(streams, line)
     return [streams[i] for i in sorted(streams)]
+
+
+def video_stream(path: Path) -> str:
+    """Name the video that sources read from a file, as ffmpeg's ``-map`` takes it.
+
+    Raises:
+        MediaError: there is none that can be decoded.
+    """
+    with open_file(path) as container:
+        return f"0:{choose_video(container).index}"
 
 
 def seek_arguments(time: Fraction) -> tuple[str, ...]:
@@ -97,7 +112,7 @@ def first_picture_time(path: Path) -> Fraction:
     Raises:
         MediaError: none decodes.
     """
-    head = ("-copyts", "-i", path, "-map", "0:V:0", "-frames:v", "1")
+    head = ("-copyts", "-i", path, "-map", video_stream(path), "-frames:v", "1")
     packets = list(_packets(head, PRINT_PACKETS))
     if packets and packets[0].pts is None:
         # AVI has no times to show pictures at; its sound runs beside the order of its packets.
@@ -115,7 +130,7 @@ def picture_times(path: Path) -> Iterator[tuple[Fraction, Fraction]]:
     Raises:
         MediaError: the file cannot be read.
     """
-    for packet in _packets(("-copyts", "-i", path, "-map", "0:V:0"), PRINT_PACKETS):
+    for packet in _packets(("-copyts", "-i", path, "-map", video_stream(path)), PRINT_PACKETS):
         if packet.pts is not None and not packet.hidden:
             yield packet.pts, packet.length
 
