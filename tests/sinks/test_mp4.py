@@ -244,7 +244,7 @@ def test_the_report_tells_what_was_read_back(sound_clip: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("out.avi", "must end in .mp4"),
+        ("out.avi", "must end in .mp4, .mov, .mkv or .webm"),
         ("missing/out.mp4", "does not exist; create it first"),
         ("there.mp4", "there.mp4 exists; --overwrite replaces it"),
         ("folder.mp4", "is a folder"),
