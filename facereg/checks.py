@@ -19,8 +19,18 @@ from .errors import FaceregError, PluginError
 from .regions import CLASSES
 from .types import Box, Detection, Frame, Image, RegionMasks
 
-#: How far rounding may carry a score over 1.
-TOLERANCE = 1e-5
+#: By how much rounding may raise a score above 1.
+SCORE_TOLERANCE = 1e-5
+#: Maximum number of faces in a frame.
+MAX_FACES = 1000
+#: Faces that a segmenter is asked to parse at once, so that memory stays bounded.
+BATCH_FACES = 64
+#: Maximum distance of a box's side from the frame, in pixels.
+MAX_OUTSIDE_PIXELS = 100_000
+#: Maximum number of a track, as in a map of face ids.
+MAX_TRACK = 2**31 - 1
+#: Characters of somebody else's error message to show.
+MAX_MESSAGE = 500
 
 
 def describe_component(kind: str, component: object) -> str:
@@ -35,18 +45,31 @@ def describe_component(kind: str, component: object) -> str:
     return f"{kind} {name}" if own else f"{kind} {name} ({file or module})"
 
 
-def detect_faces(detector: Detector, frame: Frame) -> tuple[Detection, ...]:
+def detect_faces(
+    detector: Detector, frame: Frame, max_faces: int | None = None
+) -> tuple[Detection, ...]:
     """Run a detector on a frame and check what it answers.
+
+    Args:
+        detector: finds the faces.
+        frame: where to find them.
+        max_faces: keep only this many, the largest; None keeps all.
 
     Returns:
         The faces inside the frame; with tracks only if the detector follows faces itself.
 
     Raises:
-        PluginError: it raised something, or its answer is wrong; see `check_detections`.
+        PluginError: it raised something, or its answer is wrong; see `check_detections`; or there
+            are more faces than can be handled.
     """
     name = describe_component("detector", detector)
     with wrap_errors(name, frame, PluginError):
-        found = check_detections(detector.detect(frame), frame, name)
+        found = largest(check_detections(detector.detect(frame), frame, name), max_faces)
+    if len(found) > MAX_FACES:
+        raise PluginError(
+            f"{name}, frame {frame.index}: found {len(found)} faces, and at most {MAX_FACES} can "
+            f"be handled; --max-faces {MAX_FACES} keeps the largest"
+        )
     # The numbers of a detector that looks at each frame alone mean nothing in the next.
     return found if detector.tracks else tuple(replace(one, track=None) for one in found)
 
@@ -56,13 +79,32 @@ def segment_faces(
 ) -> tuple[RegionMasks, ...]:
     """Run a segmenter on the faces of a frame and check what it answers.
 
+    Returns:
+        The regions of each face, in the same order.
+
     Raises:
         PluginError: it raised something, or its answer is wrong; see `check_regions`.
     """
     name = describe_component("segmenter", segmenter)
-    with wrap_errors(name, frame, PluginError):
-        found = segmenter.segment(frame, detections)
-        return check_regions(found, frame, len(detections), name)
+    regions: list[RegionMasks] = []
+    for start in range(0, len(detections), BATCH_FACES):
+        batch = detections[start : start + BATCH_FACES]
+        with wrap_errors(name, frame, PluginError):
+            found = segmenter.segment(frame, batch)
+            regions += check_regions(found, frame, len(batch), name)
+    return tuple(regions)
+
+
+def largest(detections: Sequence[Detection], count: int | None) -> tuple[Detection, ...]:
+    """Keep the largest faces of a frame, at most ``count``; None keeps all.
+
+    >>> faces = [Detection(Box(0, 0, side, side), 0.9) for side in (4, 12, 8)]
+    >>> [d.box.width for d in largest(faces, 2)]
+    [12, 8]
+    """
+    if count is None or len(detections) <= count:
+        return tuple(detections)
+    return tuple(sorted(detections, key=lambda d: (-d.box.area, d.box))[:count])
 
 
 @contextmanager
@@ -80,7 +122,10 @@ def wrap_errors(who: str, frame: Frame | None, kind: type[FaceregError]) -> Iter
         raise
     except (Exception, SystemExit) as e:
         where = "" if frame is None else f", frame {frame.index}"
-        raise kind(f"{who}{where}: {type(e).__name__}: {' '.join(str(e).split())}") from e
+        message = " ".join(str(e).split())
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[: MAX_MESSAGE - 3]}..."
+        raise kind(f"{who}{where}: {type(e).__name__}: {message}") from e
 
 
 def check_detections(found: object, frame: Frame, origin: str) -> tuple[Detection, ...]:
@@ -95,12 +140,13 @@ def check_detections(found: object, frame: Frame, origin: str) -> tuple[Detectio
         The same detections; boxes and scores as plain ``int`` and ``float``.
 
     Raises:
-        PluginError: no sequence of `facereg.Detection`; a box that is empty, inverted or not of
-            whole numbers; a score that is NaN or not 0 to 1; landmarks that are not (5, 2) float32
-            or not finite.
+        PluginError: no sequence of `facereg.Detection`; a box that is empty, inverted, far outside
+            the frame or not of whole numbers; a score that is NaN or not 0 to 1; landmarks that are
+            not (5, 2) float32 or not finite.
     """
     who = f"{origin}, frame {frame.index}"
-    checked = (_detection(one, f"{who}, face {i}") for i, one in enumerate(_items(found, who)))
+    items = enumerate(_items(found, who))
+    checked = (_detection(one, frame, f"{who}, face {i}") for i, one in items)
     return tuple(d for d in checked if d.box.clip(frame.width, frame.height).area)
 
 
@@ -154,7 +200,7 @@ def _items(found: object, who: str) -> Sequence[object]:
     return found
 
 
-def _detection(one: object, who: str) -> Detection:
+def _detection(one: object, frame: Frame, who: str) -> Detection:
     if not isinstance(one, Detection):
         raise PluginError(f"{who}: {_kind(one)} is not a facereg.Detection")
     box = _box(one.box, who)
@@ -163,8 +209,11 @@ def _detection(one: object, who: str) -> Detection:
             f"{who}: the box {tuple(box)} is empty or inverted; it is x0, y0, x1, y1 with "
             f"x0 < x1 and y0 < y1"
         )
-    if one.track is not None and not isinstance(one.track, int):
-        raise PluginError(f"{who}: track is {one.track!r}, not a whole number or None")
+    _check_distance(box, frame, who)
+    if one.track is not None and not (isinstance(one.track, int) and 0 <= one.track <= MAX_TRACK):
+        raise PluginError(
+            f"{who}: track is {one.track!r:.40}, not None or a whole number from 0 to {MAX_TRACK}"
+        )
     _check_landmarks(one.landmarks, who)
     score = _score(one.score, who)
     plain = type(one.score) is float and all(type(side) is int for side in one.box)
@@ -182,11 +231,20 @@ def _box(box: object, who: str) -> Box:
     )
 
 
+def _check_distance(box: Box, frame: Frame, who: str) -> None:
+    limit = max(frame.width, frame.height) + MAX_OUTSIDE_PIXELS
+    if min(box) < -MAX_OUTSIDE_PIXELS or max(box) > limit:
+        raise PluginError(
+            f"{who}: the box {tuple(box)!s:.120} reaches more than {MAX_OUTSIDE_PIXELS} pixels "
+            f"beyond the frame of {frame.width}x{frame.height}"
+        )
+
+
 def _score(score: object, who: str) -> float:
     if not isinstance(score, (int, float, np.integer, np.floating)):
         raise PluginError(f"{who}: the score is {_kind(score)}, not a number")
     value = float(score)
-    if not -TOLERANCE <= value <= 1 + TOLERANCE:
+    if not -SCORE_TOLERANCE <= value <= 1 + SCORE_TOLERANCE:
         raise PluginError(f"{who}: the score is {value:g}; it must be from 0 to 1")
     return min(max(value, 0.0), 1.0)
 

@@ -1,9 +1,11 @@
-"""The four things a plugin can be: a source, a detector, a segmenter or a sink.
+"""The four kinds of component: source, detector, segmenter and sink.
 
 A component is a class with a ``name`` that derives from one of these bases. Its options are the
 keyword-only parameters of its constructor, with annotations and defaults; users write them as
-``name:option=value,option=value``. The reader thread calls a source; the main thread calls all
-else, one call at a time.
+``name:option=value,option=value``.
+
+Each component is called by one thread at a time: a source, a detector and a segmenter by a thread
+of their own, a sink by the thread that runs the pipeline, which is the main thread of a program.
 """
 
 from __future__ import annotations
@@ -31,11 +33,11 @@ class EndRun(Exception):
 class Source(ABC):
     """Where frames come from.
 
-    A constructor takes ``spec``, what the user named (a path, a URL, a number), opens it, and
-    sets ``info``.
+    The constructor takes ``spec``, which is what the user named (a path, a URL, a number), opens
+    it, and sets ``info``.
 
     Attributes:
-        info: what is known once it is open. Declare ``live`` there: frames of a live source are
+        info: what is known of the open source. Declare ``live`` there: frames of a live source are
             dropped when the pipeline is busy, those of others never are.
     """
 
@@ -44,30 +46,30 @@ class Source(ABC):
 
     @classmethod
     def matches(cls, spec: str) -> bool:
-        """Say whether this source is meant by a spec that names no source. Opens nothing."""
+        """Whether this source reads such a spec, if the user names no source. Opens nothing."""
         return False
 
     @abstractmethod
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames in order. Called once, from the reader thread.
+        """Yield the frames in order. Called once, by the reader's thread.
 
         Raises:
             SourceError: reading failed for good; frames yielded before are still processed.
         """
 
     def stop(self) -> None:
-        """Let `frames` end soon. Called from another thread where the run ends before it does."""
+        """Make `frames` end soon. Called by another thread if the run ends first."""
 
     def close(self) -> None:
-        """Release everything. Called once, also when `frames` was not run to its end."""
+        """Release everything. Called once, even if `frames` was not run to its end."""
 
 
 class Detector(ABC):
     """Finds faces.
 
     Attributes:
-        tracks: whether it fills in `Detection.track` itself, so that nothing else follows the
-            faces and it is asked about every frame.
+        tracks: whether it follows faces itself and sets `Detection.track`. Then it is asked about
+            every frame, and nothing else follows them.
     """
 
     name: ClassVar[str]
@@ -75,37 +77,37 @@ class Detector(ABC):
 
     @abstractmethod
     def detect(self, frame: Frame) -> Sequence[Detection]:
-        """Find the faces of a frame; best first is not needed, an empty answer is fine."""
+        """Find the faces of a frame, in any order; an empty answer is fine."""
 
     def close(self) -> None:
         """Release everything."""
 
 
 class Segmenter(ABC):
-    """Says what each pixel of a face is."""
+    """Labels each pixel of a face."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def segment(self, frame: Frame, detections: Sequence[Detection]) -> Sequence[RegionMasks]:
-        """Parse all faces of a frame in one batch, and answer in the same order."""
+        """Parse faces of a frame in one batch, and return their regions in the same order."""
 
     def forget(self, track: int) -> None:
-        """Drop what was kept for a track that ended."""
+        """Drop what is kept for a track that has ended."""
 
     def state(self) -> Mapping[str, Any] | None:
-        """Tell what is kept from frame to frame, so that a run that was cut off can be resumed.
+        """Return what is kept from frame to frame, so that a run that was cut off can be resumed.
 
         Called about once a second while masks are dumped. The default is right for a segmenter
         that parses every frame by itself.
 
         Returns:
-            Plain JSON values and numpy arrays, in dicts and lists; None where it cannot be told.
+            Plain JSON values and numpy arrays, in dicts and lists; None if it cannot be told.
         """
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` told in the run that was cut off, before the first frame."""
+        """Continue from what `state` returned in the run that was cut off, before any frame."""
 
     def close(self) -> None:
         """Release everything."""
@@ -183,10 +185,10 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, result: FrameResult) -> None:
-        """Take one result; they come in order."""
+        """Write one result; they come in the order of their frames."""
 
     def tick(self) -> None:
-        """Do what must be done while no frame comes, about 20 times a second."""
+        """Do what must be done while no frame comes. Called about 20 times a second."""
 
     def close(self) -> None:
         """Finish what was written so far. Called once, even if `open` or `write` failed."""

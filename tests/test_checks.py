@@ -1,12 +1,25 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from facereg.checks import check_detections, check_picture, check_regions, describe_component
+from facereg.checks import (
+    BATCH_FACES,
+    MAX_FACES,
+    check_detections,
+    check_picture,
+    check_regions,
+    describe_component,
+    detect_faces,
+    largest,
+    segment_faces,
+    wrap_errors,
+)
+from facereg.components import Segmenter
 from facereg.errors import PluginError
 from facereg.testing import ScriptedDetector, noise
 from facereg.types import Box, Detection, Frame, RegionMasks
@@ -64,6 +77,9 @@ def test_numbers_of_numpy_become_plain(frame: Frame) -> None:
         ([Detection(BOX, 1.0, POINTS.astype(float))], "an array (5, 2) float64"),  # type: ignore[arg-type]
         ([Detection(BOX, 1.0, NAN_POINTS)], "landmarks are not finite"),
         ([Detection(BOX, 1.0, track="me")], "track is 'me'"),  # type: ignore[arg-type]
+        ([Detection(BOX, 1.0, track=10**25)], "track is 10000000000000000000000000, not None or"),
+        ([Detection(Box(0, 0, 10**25, 10**25), 1.0)], "more than 100000 pixels beyond the frame"),
+        ([Detection(Box(-(10**6), 0, 9, 9), 1.0)], "pixels beyond the frame of 80x50"),
     ],
 )
 def test_a_wrong_detection_names_plugin_and_frame(frame: Frame, answer: Any, message: str) -> None:
@@ -113,3 +129,53 @@ def test_a_read_only_picture_is_copied(frame: Frame) -> None:
     assert check_picture(picture, frame, "view mine") is picture
     with pytest.raises(PluginError, match="view mine, frame 57: drew None"):
         check_picture(None, frame, "view mine")
+
+
+def test_the_largest_faces_are_kept_in_a_fixed_order() -> None:
+    found = [Detection(Box(x, 0, x + side, side), 0.9) for x, side in ((9, 4), (5, 4), (0, 8))]
+    assert [d.box.x0 for d in largest(found, 2)] == [0, 5]
+    assert largest(found, None) == tuple(found)
+
+
+def crowd(count: int) -> ScriptedDetector:
+    places = [Box(i % 70, i % 40, i % 70 + 5 + i % 3, i % 40 + 5) for i in range(count)]
+    return ScriptedDetector({57: [Detection(box, 0.9) for box in places]})
+
+
+def test_a_crowd_that_cannot_be_handled_is_an_error_with_the_cure(frame: Frame) -> None:
+    assert len(detect_faces(crowd(MAX_FACES), frame)) == MAX_FACES
+    with pytest.raises(PluginError, match=r"frame 57: found 2000 faces, .*--max-faces 1000"):
+        detect_faces(crowd(2000), frame)
+    assert len(detect_faces(crowd(2000), frame, max_faces=3)) == 3
+
+
+def test_a_crowd_is_parsed_in_batches_in_order(frame: Frame) -> None:
+    class Drawn(Segmenter):
+        name = "drawn"
+        batches: ClassVar[list[int]] = []
+
+        def segment(self, frame: Frame, detections: Sequence[Detection]) -> list[RegionMasks]:
+            self.batches.append(len(detections))
+            return [
+                RegionMasks(d.box, np.ones((d.box.height, d.box.width), np.uint8))
+                for d in detections
+            ]
+
+    found = detect_faces(crowd(150), frame)
+    regions = segment_faces(Drawn(), frame, found)
+    assert [one.box for one in regions] == [one.box for one in found]
+    assert Drawn.batches == [BATCH_FACES, BATCH_FACES, 150 - 2 * BATCH_FACES]
+
+
+def test_the_numbers_of_a_detector_that_does_not_follow_faces_are_dropped(frame: Frame) -> None:
+    detector = ScriptedDetector({57: [Detection(BOX, 0.9, track=4)]})
+    assert detect_faces(detector, frame)[0].track is None
+    detector.tracks = True  # type: ignore[misc]
+    assert detect_faces(detector, frame)[0].track == 4
+
+
+def test_a_long_message_of_somebody_else_is_cut() -> None:
+    with pytest.raises(PluginError) as error, wrap_errors("detector x", None, PluginError):
+        raise ValueError("no\n" * 1000)
+    assert len(str(error.value)) < 600
+    assert "\n" not in str(error.value)

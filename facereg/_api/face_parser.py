@@ -6,14 +6,13 @@ import functools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..checks import check_detections, check_regions, describe_component, wrap_errors
-from ..errors import PluginError, UsageError
-from ..types import Detection, Face, Frame, FrameResult, RegionMasks
+from ..checks import detect_faces, segment_faces
+from ..errors import UsageError
+from ..types import Face, FrameResult
 from .components import DETECTOR, SEGMENTER, Loaded, Models
 from .pictures import Picture, to_frame
 
@@ -149,24 +148,10 @@ def _models(detector: str, segmenter: str, plugins: tuple[str, ...]) -> Models:
 
 def _parse(image: Picture, loaded: Loaded) -> FrameResult:
     frame = to_frame(image, loaded.registry)
-    found = _detect(frame, loaded)
-    regions = _segment(frame, found, loaded)
+    with loaded.detecting:
+        found = detect_faces(loaded.detector, frame)
+    with loaded.segmenting:
+        regions = segment_faces(loaded.segmenter, frame, found)
     pairs = enumerate(zip(found, regions, strict=True), start=1)
     faces = (Face(i if d.track is None else d.track, d, r) for i, (d, r) in pairs)
     return FrameResult(frame, tuple(faces), find_view=loaded.registry.view)
-
-
-def _detect(frame: Frame, loaded: Loaded) -> tuple[Detection, ...]:
-    detector = loaded.detector
-    name = describe_component("detector", detector)
-    with loaded.detecting, wrap_errors(name, frame, PluginError):
-        found = check_detections(detector.detect(frame), frame, name)
-    return found if detector.tracks else tuple(replace(d, track=None) for d in found)
-
-
-def _segment(frame: Frame, found: tuple[Detection, ...], loaded: Loaded) -> tuple[RegionMasks, ...]:
-    if not found:
-        return ()
-    name = describe_component("segmenter", loaded.segmenter)
-    with loaded.segmenting, wrap_errors(name, frame, PluginError):
-        return check_regions(loaded.segmenter.segment(frame, found), frame, len(found), name)

@@ -292,6 +292,18 @@ PROCESSING = (
             "help": "what to do if a detector or segmenter fails on a frame (default: %(default)s)",
         },
     ),
+    Option(
+        ("--on-sink-error",),
+        reads="setting",
+        batch="shared",
+        changes_faces=False,
+        keywords={
+            "choices": ("stop", "drop"),
+            "default": "stop",
+            "help": "what to do if an output fails: drop goes on with the others "
+            "(default: %(default)s)",
+        },
+    ),
 )
 
 #: The options of a run by the title that ``--help`` gives them. What every command has, such as

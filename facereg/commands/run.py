@@ -227,6 +227,8 @@ def _summary(totals: Totals) -> str:
     }
     more = "".join(f", {count} {what}" for what, count in notes.items() if count)
     outputs = "".join(f"\n  {clean_text(path)}" for path in totals.outputs)
+    dropped = totals.dropped_sinks.values()
+    outputs += "".join(f"\n  dropped: {clean_text(error)}" for error in dropped)
     return (
         f"{totals.frames} frames, {totals.faces} faces{more} in {totals.seconds:.1f} s "
         f"({totals.fps:.1f} frames/s){outputs}"

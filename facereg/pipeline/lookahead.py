@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 
@@ -75,16 +74,20 @@ class DetectAhead:
         with self._caller_times.timed("wait"):
             return self._results.pop(frame.index).result()
 
+    def abandon(self) -> None:
+        """End after the frame that the detector is working on, without waiting for it."""
+        for future in self._results.values():
+            future.cancel()
+        self._jobs.put(None)
+
     def close(self) -> None:
         """Wait for the frame that the detector is working on, drop the rest, close the detector.
 
         Raises:
             PluginError: the detector cannot be closed.
         """
-        for future in self._results.values():
-            future.cancel()
+        self.abandon()
         if self._thread is not None:
-            self._jobs.put(None)
             self._thread.join()
         with wrap_errors(describe_component("detector", self._detector), None, PluginError):
             self._detector.close()
@@ -102,22 +105,9 @@ class DetectAhead:
     def _detect(self, frame: Frame) -> Found:
         start = time.perf_counter()
         with self.times.timed("detect"):
-            found = largest(detect_faces(self._detector, frame), self._max_faces)
+            found = detect_faces(self._detector, frame, self._max_faces)
         if (spent := time.perf_counter() - start) > SLOW_SECONDS and not self._is_slow:
             self._is_slow = True
             name = describe_component("detector", self._detector)
             log.warning("%s took %.0f s for frame %d", name, spent, frame.index)
         return found
-
-
-def largest(detections: Sequence[Detection], count: int | None) -> Found:
-    """Keep the largest faces of a frame, at most ``count``; None keeps all.
-
-    >>> from facereg.types import Box
-    >>> faces = [Detection(Box(0, 0, side, side), 0.9) for side in (4, 12, 8)]
-    >>> [d.box.width for d in largest(faces, 2)]
-    [12, 8]
-    """
-    if count is None or len(detections) <= count:
-        return tuple(detections)
-    return tuple(sorted(detections, key=lambda d: (-d.box.area, d.box))[:count])

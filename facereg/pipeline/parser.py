@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..checkpoint import State, Stateful
-from ..checks import describe_component, segment_faces, wrap_errors
+from ..checks import describe_component, largest, segment_faces, wrap_errors
 from ..components import Detector, Segmenter
 from ..errors import PluginError
 from ..tracking.tracker import Tracker
 from ..types import Detection, Face, Frame, FrameResult, RegionMasks
-from .lookahead import DetectAhead, largest
+from .lookahead import DetectAhead
 from .settings import OnError, Settings
 from .totals import StageTimes
 
@@ -188,6 +188,10 @@ class Parser:
                 raise PluginError(
                     f"{name} cannot go on from its stored state: {type(e).__name__}: {e}"
                 ) from e
+
+    def abandon(self) -> None:
+        """End without waiting for a component that hangs; it stays open."""
+        self._detector.abandon()
 
     def close(self) -> None:
         """Close the detector and the segmenter.

@@ -52,7 +52,7 @@ class Processor:
         settings = settings or Settings()
         self.totals = Totals()
         self._provenance, self._resume = settings.provenance, resume
-        self._reader, self._sinks = Reader(source), SinkGroup(sinks)
+        self._reader, self._sinks = Reader(source), SinkGroup(sinks, settings.on_sink_error)
         follows = not (source.info.stills or detector.tracks)
         self._parser = Parser.build(detector, segmenter, settings, follows=follows)
         self._thread = ParserThread(
@@ -167,6 +167,8 @@ class Processor:
         error = self._sinks.close(error)
         if hangs is None:
             error = _first(error, self._parser.close)
+        else:
+            self._parser.abandon()
         self._merge()
         if error is not None:
             raise error
@@ -176,6 +178,7 @@ class Processor:
         self._count()
         self.totals.outputs = self._sinks.outputs
         self.totals.reports = self._sinks.reports
+        self.totals.dropped_sinks = self._sinks.dropped
         parts = (self._reader.times.milliseconds, self._parser.stages, self._sinks.stages)
         for part in parts:
             for stage, ms in part.items():

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from ..errors import UsageError
 
 OnError = Literal["stop", "skip"]
+OnSinkError = Literal["stop", "drop"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Settings:
         duration: stop after this many seconds of the source's time; None does not.
         on_error: what happens to a frame that the detector or the segmenter fails on: ``stop`` ends
             the run, ``skip`` passes the frame on without faces and counts it.
+        on_sink_error: what happens if a sink fails: ``stop`` ends the run, ``drop`` closes that
+            sink and goes on with the others.
         provenance: what makes the results, for the sinks: ``detector``, ``segmenter``, ``model``.
 
     Raises:
@@ -35,6 +38,7 @@ class Settings:
     detect_every: int = 8
     duration: float | None = None
     on_error: OnError = "stop"
+    on_sink_error: OnSinkError = "stop"
     provenance: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -42,5 +46,7 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value >= minimum:
                 raise UsageError(f"{name}={value}: must be at least {minimum}")
-        if self.on_error not in get_args(OnError):
-            raise UsageError(f"on_error={self.on_error}: must be {' or '.join(get_args(OnError))}")
+        for name, choices in (("on_error", OnError), ("on_sink_error", OnSinkError)):
+            value, words = getattr(self, name), get_args(choices)
+            if value not in words:
+                raise UsageError(f"{name}={value}: must be {' or '.join(words)}")

@@ -9,8 +9,9 @@ from functools import partial
 
 from ..checks import describe_component, wrap_errors
 from ..components import Run, Sink
-from ..errors import SinkError
+from ..errors import FaceregError, SinkError
 from ..types import Frame, FrameResult, SourceInfo
+from .settings import OnSinkError
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +21,22 @@ class SinkGroup:
 
     Args:
         sinks: not yet open.
+        on_error: whether a sink that fails ends the run, or is closed while the others go on. If
+            none is left, it ends the run.
 
     Attributes:
+        dropped: why each sink that failed was dropped, by its name.
         outputs: files that they wrote; complete when they are closed.
         reports: what each reports about its files, by its name; likewise.
         stages: milliseconds spent in each; likewise.
     """
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[Sink], on_error: OnSinkError = "stop") -> None:
+        self.dropped: dict[str, str] = {}
         self.outputs: list[str] = []
         self.reports: dict[str, object] = {}
         self.stages: dict[str, float] = {}
-        self._sinks = list(sinks)
+        self._sinks, self._on_error = list(sinks), on_error
         self._opened: list[Sink] = []
 
     def open(self, info: SourceInfo, run: Run) -> None:
@@ -40,7 +45,7 @@ class SinkGroup:
         Raises:
             FaceregError: one of them cannot be opened.
         """
-        for sink in self._sinks:
+        for sink in tuple(self._sinks):
             self._opened.append(sink)
             self._call(sink, partial(sink.open, info, run), None)
 
@@ -54,7 +59,7 @@ class SinkGroup:
         for sink in tuple(self._opened):
             start = time.perf_counter()
             self._call(sink, partial(sink.write, result), result.frame)
-            if not sink.stages:
+            if sink in self._opened and not sink.stages:
                 self._count(sink.name, 1000 * (time.perf_counter() - start))
 
     def tick(self) -> None:
@@ -86,8 +91,24 @@ class SinkGroup:
         return error
 
     def _call(self, sink: Sink, action: Callable[[], None], frame: Frame | None) -> None:
-        with wrap_errors(describe_component("sink", sink), frame, SinkError):
-            action()
+        try:
+            with wrap_errors(describe_component("sink", sink), frame, SinkError):
+                action()
+        except FaceregError as e:
+            if self._on_error == "stop" or self._sinks == [sink]:
+                raise
+            self._drop(sink, e)
+
+    def _drop(self, sink: Sink, error: FaceregError) -> None:
+        """Close a sink that failed, and go on without it."""
+        log.error("%s; this sink is dropped, the others go on", error)
+        self.dropped[sink.name] = str(error)
+        self._sinks.remove(sink)
+        self._opened.remove(sink)
+        try:
+            self._close(sink)
+        except FaceregError as e:
+            log.error("%s", e)
 
     def _close(self, sink: Sink) -> None:
         try:

@@ -50,6 +50,7 @@ class Totals:
         seconds: how long the run took.
         outputs: files written.
         reports: what each sink reports about its files.
+        dropped_sinks: why each sink that failed was dropped, by its name.
         stages: milliseconds spent in each stage, over all frames; complete when the run has ended.
     """
 
@@ -61,6 +62,7 @@ class Totals:
     seconds: float = 0.0
     outputs: list[str] = field(default_factory=list)
     reports: dict[str, object] = field(default_factory=dict)
+    dropped_sinks: dict[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -81,5 +83,6 @@ class Totals:
             "fps": round(self.fps, 2),
             "outputs": self.outputs,
             "reports": self.reports,
+            "dropped_sinks": self.dropped_sinks,
             "stages": {name: round(ms / frames, 3) for name, ms in self.stages.items()},
         }

@@ -33,6 +33,7 @@ SAMPLES: dict[str, list[str]] = {
     "duration": ["--duration=90"],
     "smooth": ["--no-smooth"],
     "on_error": ["--on-error=skip"],
+    "on_sink_error": ["--on-sink-error=drop"],
 }
 
 #: Arguments that only the command itself reads.
@@ -63,7 +64,7 @@ def test_batch_has_every_option_that_makes_sense_there() -> None:
 
 
 def test_the_settings_of_the_pipeline_are_the_options_that_it_reads() -> None:
-    by_the_run = {"provenance", "cache"}
+    by_the_run = {"provenance"}
     fields = {f.name: f.default for f in dataclasses.fields(Settings) if f.name not in by_the_run}
     settings = options.settings(parse("run", "in.mp4"))
 

@@ -9,7 +9,7 @@ import pytest
 from facereg.components import Detector
 from facereg.errors import PluginError
 from facereg.pipeline import lookahead
-from facereg.pipeline.lookahead import DetectAhead, largest
+from facereg.pipeline.lookahead import DetectAhead
 from facereg.types import Box, Detection, Frame
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -113,9 +113,3 @@ def test_a_slow_detector_is_reported_once(
     ahead.close()
     told = [r.getMessage() for r in caplog.records if " took " in r.getMessage()]
     assert told == [f"detector numbering ({__file__}) took 0 s for frame 0"]
-
-
-def test_the_largest_faces_are_kept_in_a_fixed_order() -> None:
-    found = [Detection(Box(x, 0, x + side, side), 0.9) for x, side in ((9, 4), (5, 4), (0, 8))]
-    assert [d.box.x0 for d in largest(found, 2)] == [0, 5]
-    assert largest(found, None) == tuple(found)

@@ -334,6 +334,10 @@ def test_an_interrupt_ends_a_run_whose_detector_hangs_and_its_files_are_finished
     assert sink.log[-1] == "close notes"
     assert [r.frame.index for r in sink.results] == [0, 1, 2]
     release.set()
+    end = time.monotonic() + 60
+    while any(t.name.startswith("facereg-") for t in threading.enumerate()):
+        assert time.monotonic() < end, "a thread stays behind"
+        time.sleep(0.01)
 
 
 def test_a_run_that_never_began_can_be_closed() -> None:

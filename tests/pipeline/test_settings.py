@@ -16,6 +16,7 @@ from facereg.pipeline.settings import Settings
         ("duration", -1.0),
         ("duration", float("nan")),
         ("on_error", "ignore"),
+        ("on_sink_error", "skip"),
     ],
 )
 def test_a_value_out_of_range_is_refused(name: str, value: object) -> None:
