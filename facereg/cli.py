@@ -205,12 +205,14 @@ def _evaluate(add: _Adder) -> None:
     evaluate.add_argument(
         "--split", metavar="NAME", help="only the images that NAME.txt lists (default: all)"
     )
-    evaluate.add_argument("--save-labels", metavar="DIR", help="write its label maps as DIR/*.png")
-    evaluate.add_argument("--confusion", metavar="PNG", help="draw which class is taken for which")
     evaluate.add_argument(
-        "--by-region", action="store_true", help="score the groups (eyes, lips, …) instead"
+        "--save-labels", metavar="DIR", help="write the predicted label maps as DIR/*.png"
     )
-    evaluate.add_argument("--overwrite", action="store_true", help="replace what is there")
+    evaluate.add_argument("--confusion", metavar="PNG", help="draw the confusion matrix")
+    evaluate.add_argument(
+        "--by-region", action="store_true", help="merge left and right, and both lips"
+    )
+    evaluate.add_argument("--overwrite", action="store_true", help="replace existing files")
     _json(evaluate)
 
 
@@ -218,106 +220,78 @@ def _train(add: _Adder) -> None:
     train = add("train", "train a model on labelled images")
     train.add_argument("dataset", metavar="DATASET", help="a folder as for evaluate")
     train.add_argument(
-        "-o", "--output", required=True, metavar="MODEL.safetensors", help="the model to write"
-    )
-    train.add_argument("--name", help="what its card calls it (default: the file's name)")
-    train.add_argument("--data-name", help="what the card calls the data (default: the folder's)")
-    train.add_argument("--data-terms", default="unknown", help="the data's licence, for the card")
-    train.add_argument("--split", default="train", help="images to learn from (%(default)s)")
-    train.add_argument("--val", default="val", help="images to select by (%(default)s)")
-    train.add_argument(
-        "--also",
-        action="append",
-        default=[],
-        metavar="DATASET",
-        help="another dataset to learn from, 255 where its labels are unknown; may be repeated",
+        "-o",
+        "--output",
+        required=True,
+        metavar="MODEL.safetensors",
+        help="the model to write; its card (.json), recipe (.toml) and curves (.png) go next to it",
     )
     train.add_argument(
-        "--partial",
-        metavar="DATASET",
-        help="one that labels some classes only (say hair); its 0 means none of them",
-    )
-    train.add_argument(
-        "--share",
-        type=values.fraction,
-        default=0.25,
-        help="of the pictures drawn, how many come from --also and --partial (%(default)s)",
+        "--recipe",
+        metavar="FILE.toml",
+        help="everything that decides a run, as stored with a model; the flags below override it",
     )
     train.add_argument(
         "--work",
         default="runs/train",
         metavar="DIR",
-        help="for checkpoints and curves; a run that was killed resumes there (%(default)s)",
+        help="folder for checkpoints; a killed run resumes there (default: %(default)s)",
     )
     train.add_argument("--overwrite", action="store_true", help="replace the model if it exists")
+    length = train.add_argument_group("length")
+    length.add_argument(
+        "--minutes", type=values.positive_number, metavar="M", help="train for M minutes"
+    )
+    length.add_argument(
+        "--steps", type=values.whole_int, metavar="N", help="train for N batches; 0 for none"
+    )
     network = train.add_argument_group("network")
-    network.add_argument("--backbone", default="mobilenet_v2", help="default: %(default)s")
-    network.add_argument("--output-stride", type=int, choices=(8, 16, 32), default=32)
+    network.add_argument("--backbone", metavar="NAME", help="default: mobilenet_v2")
     network.add_argument("--init", metavar="FILE", help="ImageNet weights for the backbone")
     network.add_argument(
         "--weights",
         action="append",
-        default=[],
-        metavar="FILE",
-        help="a model (.safetensors) to start from; layers that it lacks begin anew; of several, "
-        "the average",
+        metavar="MODEL",
+        help="a model to start from (a name or its .safetensors); tensors that do not fit are "
+        "initialised; several are averaged",
     )
-    recipe = train.add_argument_group("recipe")
-    recipe.add_argument("--minutes", type=values.positive_number, help="train for so long")
-    recipe.add_argument(
-        "--steps", type=values.whole_int, help="train for so many batches; 0 for none"
+    network.add_argument(
+        "--size", type=values.positive_int, metavar="PX", help="side of the input (default: 384)"
     )
-    recipe.add_argument(
-        "--size",
-        type=values.positive_int,
-        default=384,
-        help="side of the input in pixels (%(default)s)",
+    data = train.add_argument_group("data")
+    data.add_argument("--split", metavar="NAME", help="images to learn from (default: train)")
+    data.add_argument("--val", metavar="NAME", help="images to measure it on (default: val)")
+    data.add_argument(
+        "--also",
+        action="append",
+        metavar="DATASET",
+        help="another dataset, with 255 for unknown pixels; may be repeated",
     )
-    recipe.add_argument(
-        "--train-size",
-        type=values.positive_int,
-        help="a smaller side while training (default: --size)",
-    )
-    recipe.add_argument(
-        "--batch", type=values.positive_int, default=8, help="images a step (%(default)s)"
-    )
-    recipe.add_argument(
-        "--lr",
-        type=values.positive_number,
-        default=2e-3,
-        help="learning rate at its peak (%(default)s)",
-    )
-    recipe.add_argument("--seed", type=int, default=0, help="for the random numbers (%(default)s)")
-    recipe.add_argument(
-        "--plain",
-        type=values.fraction,
-        default=0.0,
-        help="of the views, how many are pictures as they are, or mirrored (%(default)s)",
-    )
-    recipe.add_argument(
-        "--mixed",
-        type=values.fraction,
-        default=0.0,
-        help="share of DATASET's pictures that get hats, glasses or textures of others",
-    )
-    recipe.add_argument(
+    data.add_argument(
         "--occlude",
         type=values.fraction,
-        default=0.0,
-        help="share of all pictures that get masks, hands or other objects before their faces",
+        metavar="SHARE",
+        help="share of the images that get masks, hands or other objects in front of the face",
     )
-    recipe.add_argument(
+    learning = train.add_argument_group("learning")
+    learning.add_argument(
         "--teacher",
+        dest="teachers",
         action="append",
-        default=[],
         metavar="MODEL",
-        help="a trained model (a name or its .safetensors) to learn from too; may be repeated",
+        help="a trained model (a name or its .safetensors) to learn from; may be repeated",
     )
-    recipe.add_argument("--compile", action="store_true", help="speed up with torch.compile")
+    learning.add_argument(
+        "--batch", type=values.positive_int, metavar="N", help="images in a step (default: 8)"
+    )
+    learning.add_argument(
+        "--lr", type=values.positive_number, metavar="X", help="peak learning rate (default: 0.002)"
+    )
+    learning.add_argument("--seed", type=int, metavar="N", help="seed of all random numbers")
 
 
 def _export(add: _Adder) -> None:
-    export = add("export", "write a model as ONNX and check it against the original", plugins=True)
+    export = add("export", "write a model as ONNX and compare it with the original", plugins=True)
     export.add_argument("output", metavar="OUT.onnx", help="the file to write")
     _segmenter(export)
     export.add_argument("--overwrite", action="store_true", help="replace the file if it exists")

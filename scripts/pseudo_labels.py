@@ -27,7 +27,7 @@ from facereg.plugins.pspnet.crops import crop_matrix, cut
 from facereg.plugins.pspnet.engines import Compute, build_engine
 from facereg.regions import IDS
 from facereg.registry.registry import Registry
-from facereg.training.augment import IGNORE, SWAP
+from facereg.training.augment import MIRRORED_LABELS
 from facereg.training.evaluate import Predict
 from facereg.types import Frame
 
@@ -63,7 +63,7 @@ class Labeller:
         """Parse a crop: (S, S) class ids, 255 where unsure and outside the photograph."""
         logits = self._engine.logits(np.stack([crop, crop[:, ::-1]]))
         shares = [_probabilities(planes, self._size) for planes in logits]
-        mean = (shares[0] + shares[1][SWAP[: len(shares[1])]][..., ::-1]) / 2
+        mean = (shares[0] + shares[1][MIRRORED_LABELS[: len(shares[1])]][..., ::-1]) / 2
         theirs = self._peer(crop, inside.shape)
         mirrored = self._peer(np.ascontiguousarray(crop[:, ::-1]), inside.shape)[:, ::-1]
         allowed = mean * (OURS[: len(mean), None, None] == theirs)

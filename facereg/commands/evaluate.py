@@ -18,7 +18,7 @@ from ..regions import CLASSES, COLORS, GROUPS
 from ..registry.registry import Registry
 from ..training.dataset import FaceDataset
 from ..training.evaluate import predictions
-from ..training.metrics import Confusion, grouped
+from ..training.metrics import Confusion, merge_groups
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,22 +27,22 @@ def run(args: argparse.Namespace) -> int:
     segmenter = Registry(args.plugin).build("segmenter", args.segmenter or SEGMENTER)
     if not isinstance(segmenter, PSPNetSegmenter):
         raise UsageError(
-            f"segmenter {segmenter.name} cannot be evaluated: it does not parse whole crops"
+            f"segmenter {segmenter.name} cannot be evaluated: it does not parse face crops"
         )
     folder = _label_folder(args.save_labels, args.overwrite)
     if args.confusion:
         check_file(Path(args.confusion), (".png",), args.overwrite)
     confusion = Confusion()
-    for name, truth, guess in predictions(data, segmenter.parse_crop):
-        confusion.add(truth, guess)
+    for name, truth, prediction in predictions(data, segmenter.parse_crop):
+        confusion.add(truth, prediction)
         if folder is not None:
-            _save_labels(guess, folder / f"{name}.png")
+            _save_labels(prediction, folder / f"{name}.png")
     if args.confusion:
         from ..training.plots import plot_confusion
 
         plot_confusion(confusion, Path(args.confusion))
     if args.by_region:
-        confusion = grouped(confusion, GROUPS)
+        confusion = merge_groups(confusion, GROUPS)
     summary = {"images": len(data), **segmenter.describe(), **confusion.summary()}
     print(json.dumps(summary) if args.json else _table(summary))
     return 0
@@ -53,7 +53,7 @@ def _label_folder(path: str | None, overwrite: bool) -> Path | None:
         return None
     folder = Path(path)
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise SinkError(f"{folder}: is not empty; --overwrite writes into it all the same")
+        raise SinkError(f"{folder}: is not empty; --overwrite writes into it")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -76,5 +76,5 @@ def _table(summary: dict[str, Any]) -> str:
     if tuple(classes) == CLASSES:
         plain = summary["mean_f1_without_jewellery"]
         rows.append(f"{'  without jewellery':<19}{plain:>7.4f}")
-    rows.append(f"background is not in the means; {summary['images']} images")
+    rows.append(f"{summary['images']} images; the means leave out background")
     return "\n".join(rows)

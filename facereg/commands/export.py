@@ -1,4 +1,4 @@
-"""``facereg export``: write a model as ONNX, and check it against torch."""
+"""``facereg export``: write a model as ONNX, and compare it with torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from ..output import AtomicFile, check_file
 from ..registry.registry import split_spec
 from ..types import Image
 
-#: Least share of equal labels on the checked crops; below it the file is not kept.
-EQUAL = 0.999
+#: Minimum share of equal labels; a file with fewer is not kept.
+MIN_EQUAL_LABELS = 0.999
+
+#: Crops to compare, and the frames of the clip between two of them.
+CROPS, FRAME_STEP = 8, 6
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     with AtomicFile(path, overwrite=args.overwrite) as file:
         export_onnx(network, model.card, file.part)
         agreement = compare(network, model.card, file.part, crops)
-        if agreement.equal < EQUAL:
+        if agreement.equal < MIN_EQUAL_LABELS:
             raise SinkError(
                 f"{path}: not written: only {agreement.equal:.2%} of its labels equal torch's"
             )
@@ -55,7 +58,7 @@ def _model(spec: str) -> Model:
 
 
 def check_crops(size: int) -> list[Image]:
-    """Cut real face crops, (S, S, 3) uint8 BGR, out of the clip that comes with facereg."""
+    """Cut face crops, (S, S, 3) uint8 BGR, out of the clip that comes with facereg."""
     import cv2
 
     from ..models import example
@@ -63,13 +66,13 @@ def check_crops(size: int) -> list[Image]:
     capture = cv2.VideoCapture(str(example()))
     crops: list[Image] = []
     try:
-        while len(crops) < 8:
+        while len(crops) < CROPS:
             ok, image = capture.read()
             if not ok:
                 break
             side = min(image.shape[:2])
             crops.append(np.asarray(cv2.resize(image[:side, :side], (size, size)), np.uint8))
-            for _ in range(5):
+            for _ in range(FRAME_STEP - 1):
                 capture.grab()
     finally:
         capture.release()

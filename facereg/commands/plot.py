@@ -1,4 +1,4 @@
-"""``facereg plot``: the areas of regions over time, from what ``run --stats`` wrote."""
+"""``facereg plot``: the areas of regions over time, from a file of ``run --stats``."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import output as target
-from ..errors import SinkError, SourceError, UsageError
+from ..errors import SinkError, SourceError, missing_extra
 from ..regions import CLASSES, IDS, class_ids
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Regions that are drawn where none are named, and faces that are drawn.
-REGIONS, FACES = 6, 8
+#: Maximum numbers of regions, if none are named, and of faces.
+MAX_REGIONS, MAX_FACES = 6, 8
 
-#: Endings of pictures that matplotlib writes.
-ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
+#: Suffixes of pictures that matplotlib writes.
+SUFFIXES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
-#: A line breaks where a face was gone for so many frames.
-GONE = 3
+#: A line breaks if a face is missing for more frames than this.
+MAX_GAP_FRAMES = 3
 
-#: What is kept of a face: (n,) seconds, and (n, 21) pixels of each class.
+#: The areas of a face: (n,) seconds, and (n, 21) pixels of each class.
 Series = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw the plot. Returns the exit code."""
     out = Path(args.output)
-    target.check_file(out, ENDINGS, args.overwrite)
+    target.check_file(out, SUFFIXES, args.overwrite)
     faces = read(Path(args.stats))
     regions = args.regions or _largest(faces)
     try:
@@ -48,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read(path: Path) -> dict[int, Series]:
-    """Read the areas in a .csv or .jsonl of figures, by face.
+    """Read the areas in a .csv or .jsonl file of ``run --stats``, by face.
 
     Raises:
-        SourceError: it cannot be read, or it is no such file.
+        SourceError: the file cannot be read, or is of another kind.
     """
     rows = _json_rows if path.suffix.lower() == ".jsonl" else _csv_rows
     found: dict[int, tuple[list[float], list[list[int]]]] = defaultdict(lambda: ([], []))
@@ -63,24 +63,25 @@ def read(path: Path) -> dict[int, Series]:
     except OSError as e:
         raise SourceError(f"{path}: {e.strerror or e}") from e
     except (ValueError, KeyError, TypeError) as e:
-        raise SourceError(f"{path}: not a file that 'facereg run --stats' wrote: {e}") from e
+        raise SourceError(f"{path}: not a file of 'facereg run --stats': {e}") from e
     if not found:
-        raise SourceError(f"{path}: there is no face in it")
+        raise SourceError(f"{path}: contains no face")
     return {face: (np.array(t), np.array(a)) for face, (t, a) in sorted(found.items())}
 
 
 def draw(faces: dict[int, Series], regions: Sequence[str], out: Path) -> None:
-    """Draw one panel a face, one line a region.
+    """Draw one panel for each face, with one line for each region.
 
     Raises:
-        UsageError: an unknown region, or matplotlib is missing.
+        UsageError: a region is unknown.
+        FaceregError: matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UsageError("plots need matplotlib: pip install 'facereg[plot]'") from None
+        raise missing_extra("matplotlib", "plot", "facereg plot") from None
     columns = {name: list(class_ids([name])) for name in regions}
-    shown = sorted(faces, key=lambda face: -len(faces[face][0]))[:FACES]
+    shown = sorted(faces, key=lambda face: -len(faces[face][0]))[:MAX_FACES]
     figure = Figure(figsize=(9, 1 + 2.6 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
     for face, panel in zip(sorted(shown), panels, strict=True):
@@ -90,7 +91,7 @@ def draw(faces: dict[int, Series], regions: Sequence[str], out: Path) -> None:
     lines, names = panels[0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside upper center", ncols=min(6, len(names)), fontsize=9)
     if len(faces) > len(shown):
-        note = f"time in seconds ({len(faces) - len(shown)} more faces were seen more briefly)"
+        note = f"time in seconds ({len(faces) - len(shown)} faces seen more briefly are left out)"
         panels[-1].set_xlabel(note)
     figure.savefig(out, dpi=120)
 
@@ -98,7 +99,7 @@ def draw(faces: dict[int, Series], regions: Sequence[str], out: Path) -> None:
 def _panel(panel: Axes, series: Series, columns: dict[str, list[int]]) -> None:
     times, areas = series
     step = np.median(np.diff(times)) if len(times) > 1 else 0.0
-    breaks = np.flatnonzero(np.diff(times) > GONE * step) + 1
+    breaks = np.flatnonzero(np.diff(times) > MAX_GAP_FRAMES * step) + 1
     mark = "." if len(times) == 1 else ""
     for name, ids in columns.items():
         line = areas[:, ids].sum(axis=1).astype(float)
@@ -112,9 +113,9 @@ def _panel(panel: Axes, series: Series, columns: dict[str, list[int]]) -> None:
 
 
 def _largest(faces: dict[int, Series]) -> list[str]:
-    """Name the classes that cover most, the largest first."""
-    total = sum(areas.sum(axis=0) for _, areas in faces.values())
-    return [CLASSES[i] for i in np.argsort(-np.asarray(total))[:REGIONS] if np.asarray(total)[i]]
+    """Return the classes with the largest areas, the largest first."""
+    total = np.sum([areas.sum(axis=0) for _, areas in faces.values()], axis=0)
+    return [CLASSES[i] for i in np.argsort(-total)[:MAX_REGIONS] if total[i]]
 
 
 def _csv_rows(file: Any) -> Iterator[tuple[int, float, list[int]]]:

@@ -1,4 +1,4 @@
-"""Random views of a labelled face crop: what cameras, light and detectors do to it."""
+"""Random augmentation of labelled face crops, as cameras, light and detectors vary them."""
 
 from __future__ import annotations
 
@@ -15,51 +15,49 @@ from .dataset import IGNORE
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 
-#: The class that each class becomes in a mirror.
-SWAP = np.arange(256, dtype=np.uint8)
-SWAP[: len(MIRRORED)] = MIRRORED
+#: The label that each label becomes in a mirrored image.
+MIRRORED_LABELS = np.arange(256, dtype=np.uint8)
+MIRRORED_LABELS[: len(MIRRORED)] = MIRRORED
 
 
 def mirror(image: Image, labels: Labels) -> tuple[Image, Labels]:
-    """Mirror a picture and its labels; the person's left becomes right."""
-    return np.asarray(cv2.flip(image, 1), np.uint8), SWAP[labels[:, ::-1]]
+    """Mirror an image and its labels; the person's left and right are swapped."""
+    return np.asarray(cv2.flip(image, 1), np.uint8), MIRRORED_LABELS[labels[:, ::-1]]
 
 
 class Augment:
-    """Draw a random view of a labelled crop.
+    """Makes random views of labelled crops.
 
     Args:
-        size: side of the square result, pixels.
-        plain: share of the views that are the picture as it is, or mirrored.
+        size: side of the square view, pixels.
+        unaugmented: share of the views that are only resized, or resized and mirrored.
     """
 
-    def __init__(self, size: int, plain: float = 0.0) -> None:
-        self.size, self.plain = size, plain
+    def __init__(self, size: int, unaugmented: float = 0.0) -> None:
+        self.size, self.unaugmented = size, unaugmented
         count = max(1 << 21, 4 * size * size * 3)
         self._noise = np.random.default_rng(0).normal(0, 1, count).astype(np.float32)
 
     def __call__(
         self, image: Image, labels: Labels, rng: np.random.Generator
     ) -> tuple[Image, Labels]:
-        """Return the view, (S, S, 3) and (S, S) uint8; `IGNORE` where there was no picture."""
+        """Return a view, (S, S, 3) and (S, S) uint8; outside the image the label is `IGNORE`."""
         if rng.random() < 0.5:
             image, labels = mirror(image, labels)
-        if self.plain and rng.random() < self.plain:
-            return self._as_it_is(image, labels)
-        image, labels = self._geometry(image, labels, rng)
-        view = self._camera(self._light(self._resolution(image, rng), rng), rng)
+        if self.unaugmented and rng.random() < self.unaugmented:
+            return self._resize(image, labels)
+        image, labels = self._warp(image, labels, rng)
+        view = self._add_noise(self._change_light(self._lower_resolution(image, rng), rng), rng)
         return view, labels
 
-    def _as_it_is(self, image: Image, labels: Labels) -> tuple[Image, Labels]:
+    def _resize(self, image: Image, labels: Labels) -> tuple[Image, Labels]:
         size = (self.size, self.size)
         view = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         truth = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
         return np.asarray(view, np.uint8), np.asarray(truth, np.uint8)
 
-    def _geometry(
-        self, image: Image, labels: Labels, rng: np.random.Generator
-    ) -> tuple[Image, Labels]:
-        """Rotate, scale and shift, mostly as a detector errs, now and then far."""
+    def _warp(self, image: Image, labels: Labels, rng: np.random.Generator) -> tuple[Image, Labels]:
+        """Rotate, scale and shift: usually as a detector errs, sometimes much further."""
         far = rng.random() < 0.2
         angle = rng.uniform(-50, 50) if far else float(rng.normal(0, 10))
         log_scale = rng.uniform(-0.5, 0.5) if far else float(rng.normal(0, 0.12))
@@ -87,8 +85,8 @@ class Augment:
         truth = cv2.warpAffine(labels, matrix, out, flags=cv2.INTER_NEAREST, borderValue=IGNORE)
         return np.asarray(view, np.uint8), np.asarray(truth, np.uint8)
 
-    def _resolution(self, image: MatLike, rng: np.random.Generator) -> MatLike:
-        """Lose detail: far faces, blur, motion."""
+    def _lower_resolution(self, image: MatLike, rng: np.random.Generator) -> MatLike:
+        """Remove detail, as distance, blur and motion do."""
         if rng.random() < 0.3:
             small = max(24, int(self.size / rng.uniform(1.3, 6.0)))
             how = cv2.INTER_AREA if rng.random() < 0.7 else cv2.INTER_LINEAR
@@ -105,8 +103,8 @@ class Augment:
             image = cv2.filter2D(image, -1, kernel / np.float32(max(float(kernel.sum()), 1e-3)))
         return image
 
-    def _light(self, image: MatLike, rng: np.random.Generator) -> MatLike:
-        """Change exposure, contrast, white balance and saturation through one look-up table."""
+    def _change_light(self, image: MatLike, rng: np.random.Generator) -> MatLike:
+        """Change exposure, contrast, white balance and saturation."""
         dark = rng.random() < 0.12
         gamma = math.exp(rng.uniform(0.5, 1.1) if dark else rng.normal(0, 0.25))
         contrast = math.exp(rng.normal(0, 0.2))
@@ -126,8 +124,8 @@ class Augment:
             image = cv2.multiply(image, cv2.merge([shade] * 3), dtype=cv2.CV_8U)
         return image
 
-    def _camera(self, image: MatLike, rng: np.random.Generator) -> Image:
-        """Add sensor noise and compression."""
+    def _add_noise(self, image: MatLike, rng: np.random.Generator) -> Image:
+        """Add sensor noise and JPEG artefacts."""
         if rng.random() < 0.2:
             count = image.size
             start = int(rng.integers(0, len(self._noise) - count))

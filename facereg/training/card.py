@@ -15,13 +15,13 @@ from ..output import write_file
 from ..plugins.pspnet.network import MEAN, STD, PSPNet
 from ..regions import CLASSES
 
-#: Side of the crop over the mean side of the detector's box. Measured on the training images: 1.57
-#: for MTCNN's boxes, which is 1.8 times their width; 2.1 times keeps the hair of most heads whole.
+#: Side of the crop over the mean side of the detector's box. The training images have 1.57 times
+#: the mean side of MTCNN's boxes; a little more keeps the hair of most heads whole.
 CROP_SCALE = 1.85
 
 
 def new_card(network: PSPNet, input_size: int) -> dict[str, Any]:
-    """Describe a network: what is needed to run it. Checksum and metrics are added later."""
+    """Return what is needed to run a network. Checksum and metrics are added later."""
     return {
         "architecture": "pspnet",
         "config": network.config,
@@ -39,8 +39,8 @@ def new_card(network: PSPNet, input_size: int) -> dict[str, Any]:
 def round_weights(network: nn.Module) -> None:
     """Round the weights of all convolutions to half precision, in place.
 
-    So they are written; it halves the file and moves F1 in the fifth digit. What is measured after
-    it is what the file holds.
+    They are stored like this, which halves the file and changes F1 by less than 0.0001. Figures
+    measured afterwards are those of the file.
     """
     for weight in network.parameters():
         if weight.ndim == 4:
@@ -48,7 +48,10 @@ def round_weights(network: nn.Module) -> None:
 
 
 def write_weights(state: dict[str, Tensor], path: Path) -> None:
-    """Write weights as safetensors under a temporary name, then rename; see `round_weights`."""
+    """Write weights as safetensors, convolutions in half precision.
+
+    The file appears under its name when it is complete.
+    """
     tensors = {
         key: (value.half() if value.ndim == 4 else value).contiguous()
         for key, value in state.items()
@@ -57,10 +60,10 @@ def write_weights(state: dict[str, Tensor], path: Path) -> None:
 
 
 def write_card(card: dict[str, Any], weights: Path) -> None:
-    """Write the card beside its weight file, with the checksum of the file as it is now.
+    """Write the card next to its weight file, with the checksum of that file.
 
-    ``card["files"]`` names other files of the model in the same folder; their checksums are
-    computed here too.
+    ``card["files"]`` names further files of the model in the same folder; their checksums are
+    computed too.
     """
     card["sha256"] = sha256_of(weights)
     if names := card.get("files"):

@@ -1,10 +1,12 @@
 """Folders of labelled face crops: ``images/NAME.jpg|png`` beside ``labels/NAME.png``.
 
-Three kinds of labels:
+Labels come in three kinds:
 
-- whole: every pixel is a class id; 255 where it is unknown;
-- machine-made, in the same form, 255 where the labelling networks were not sure;
-- partial: the folder knows some classes only (Figaro's *hair*), and 0 means "none of these".
+- complete: every pixel is a class id, or 255 if it is unknown;
+- machine-made: the same, with 255 wherever the labelling networks were unsure;
+- partial: only some classes are labelled (Figaro's *hair*), and 0 means "none of these".
+
+An optional folder ``region/NAME.png`` marks objects in front of the face.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from ..regions import CLASSES
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
-#: Label of a pixel whose class is unknown; losses and scores pass over it.
+#: Label of a pixel whose class is unknown; losses and scores skip it.
 IGNORE = 255
 
 #: Label of a pixel of an object in front of a face: background, which teachers may not know yet.
 OCCLUDED = 253
 
-#: Value of such pixels in the files of a dataset's optional folder ``region/``.
+#: Value of such pixels in the files of the folder ``region/``.
 OBJECT_REGION = 2
 
 
@@ -36,15 +38,15 @@ class FaceDataset:
 
     Attributes:
         root: the dataset's folder.
-        names: file names without their endings, in order.
+        names: file names without their suffixes, in order.
     """
 
     def __init__(self, root: str | Path, split: str | None = None) -> None:
         """List the pairs of a folder, or those that ``SPLIT.txt`` names.
 
         Raises:
-            UsageError: no such split.
-            SourceError: a folder is missing, is empty, or an image has no label map.
+            UsageError: there is no such split.
+            SourceError: a folder is missing or empty, or an image has no label map.
         """
         self.root = Path(root)
         for part in ("images", "labels"):
@@ -56,14 +58,14 @@ class FaceDataset:
         self._images = {
             p.stem: p for p in (self.root / "images").iterdir() if p.suffix.lower() in SUFFIXES
         }
-        self.names = self._names(split)
+        self.names = self._list_names(split)
         for name in self.names:
             if name not in self._images or not self._label_path(name).is_file():
                 raise SourceError(f"{self.root}: {name} has no image, or no labels/{name}.png")
         if not self.names:
             raise SourceError(f"{self.root}: no images")
 
-    def _names(self, split: str | None) -> list[str]:
+    def _list_names(self, split: str | None) -> list[str]:
         if split is None:
             return sorted(self._images)
         path = self.root / f"{split}.txt"
@@ -88,10 +90,7 @@ class FaceDataset:
         return np.asarray(image, np.uint8)
 
     def objects(self, index: int) -> NDArray[np.bool_] | None:
-        """Read which pixels show an object in front of the face, (H, W); None if nobody marked it.
-
-        They are those of value `OBJECT_REGION` in ``region/NAME.png``.
-        """
+        """Read which pixels show an object in front of the face, (H, W); None if not marked."""
         path = self.root / "region" / f"{self.names[index]}.png"
         if not path.is_file():
             return None
@@ -101,7 +100,7 @@ class FaceDataset:
         """Read a label map, (H, W) uint8 class ids, `IGNORE` where unknown.
 
         Raises:
-            SourceError: the file is a colour picture, or holds a value that is no class id.
+            SourceError: the file is a colour picture, or holds a value that is not a class id.
         """
         path = self._label_path(self.names[index])
         labels = np.array(Image.open(path))
@@ -109,6 +108,6 @@ class FaceDataset:
         if labels.ndim != 2 or (known >= len(CLASSES)).any():
             raise SourceError(
                 f"{path}: not a label map; its pixels must be class ids 0 to {len(CLASSES) - 1}, "
-                f"or {IGNORE} where unknown, as a paletted or gray PNG"
+                f"or {IGNORE} if unknown, as a paletted or gray PNG"
             )
         return labels.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Models that are trained already, and what they answer to the views that another learns from."""
+"""Teachers: trained models whose answers another model learns from."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from ..regions import CLASSES
 
 
 class Teachers:
-    """Several models; their answer is the mean of their probabilities.
+    """Several models whose probabilities are averaged.
 
-    Each looks twice, as at faces in pictures, at its own input size, and also at the run's where
-    that is another.
+    Each parses a view twice, as faces in pictures are: at its own input size, and also at the
+    size of the views if that is another.
 
     Args:
         names: shipped models by name, others by their ``.safetensors`` file.
         size: side of the views, pixels.
+        threads: threads to compute with, 0 for as many as there are cores.
 
     Raises:
-        UsageError: no such model, or one of other classes.
+        UsageError: there is no such model, or it has other classes.
         ModelError: its file or its card is missing or damaged.
     """
 
-    def __init__(self, names: Sequence[str], size: int) -> None:
+    def __init__(self, names: Sequence[str], size: int, threads: int = 0) -> None:
         self._teachers: list[list[tuple[int, Engine]]] = []
         for name in names:
             path = Path(name)
@@ -42,22 +43,23 @@ class Teachers:
             if tuple(model.card["classes"]) != CLASSES:
                 raise UsageError(f"--teacher {name}: its classes are not facereg's")
             own = int(model.card["input_size"])
-            engines = [(own, build_engine(model, own, Compute()))]
+            engines = [(own, build_engine(model, own, Compute(threads=threads)))]
             if own != size:
-                engines.append((size, build_engine(model, size, Compute(precision="bf16"))))
+                compute = Compute(precision="bf16", threads=threads)
+                engines.append((size, build_engine(model, size, compute)))
             self._teachers.append(engines)
 
     def __call__(self, views: Crops) -> Tensor:
-        """Answer with probabilities (N, C, S/4, S/4) to views (N, S, S, 3) uint8 BGR."""
+        """Return probabilities (N, C, S/4, S/4) for views (N, S, S, 3) uint8 BGR."""
         answers = [
-            torch.stack([_ask(engine, size, views) for size, engine in teacher]).mean(0)
+            torch.stack([_parse_twice(engine, size, views) for size, engine in teacher]).mean(0)
             for teacher in self._teachers
         ]
         return torch.stack(answers).mean(0)
 
 
-def _ask(engine: Engine, size: int, views: Crops) -> Tensor:
-    """Have an engine answer to views of any size, looking twice: (N, C, S/4, S/4)."""
+def _parse_twice(engine: Engine, size: int, views: Crops) -> Tensor:
+    """Parse views of any size with test-time augmentation, to probabilities (N, C, S/4, S/4)."""
     side = views.shape[1]
     if size != side:
         how = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
@@ -67,5 +69,5 @@ def _ask(engine: Engine, size: int, views: Crops) -> Tensor:
     logits = torch.from_numpy(
         np.stack([tta.merge_logits(*pair) for pair in zip(*looks, strict=True)])
     )
-    # Not probabilities: borders between them would be blurred.
+    # Resizing logits, not probabilities, keeps the borders sharp.
     return F.interpolate(logits, side // 4, mode="bilinear").softmax(1)

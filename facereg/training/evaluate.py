@@ -16,7 +16,7 @@ from .metrics import Confusion
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: From a crop, (H, W, 3) uint8 BGR, and the size wanted (height, width) to its label map.
+#: Parses a crop, (H, W, 3) uint8 BGR, to a label map of the given height and width.
 Predict = Callable[[NDArray[np.uint8], tuple[int, int]], NDArray[np.uint8]]
 
 
@@ -30,15 +30,15 @@ def predictions(
 
 
 def score(data: FaceDataset, predict: Predict) -> Confusion:
-    """Pool the pixels of a whole dataset into one confusion matrix."""
+    """Count the pixels of all images of a dataset in one confusion matrix."""
     confusion = Confusion()
-    for _, truth, guess in predictions(data, predict):
-        confusion.add(truth, guess)
+    for _, truth, prediction in predictions(data, predict):
+        confusion.add(truth, prediction)
     return confusion
 
 
 def predict_with_onnx(path: Path, size: int) -> Predict:
-    """Make a `Predict` of an exported network on square inputs of ``size`` pixels."""
+    """Return a `Predict` that runs an exported network on square inputs of ``size`` pixels."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -52,7 +52,7 @@ def predict_with_onnx(path: Path, size: int) -> Predict:
 
 
 def crop_logits(network: nn.Module, size: int) -> Callable[[NDArray[np.uint8]], Tensor]:
-    """Make a function from a crop, (H, W, 3) uint8 BGR, to logits (C, size/4, size/4)."""
+    """Return a function from a crop, (H, W, 3) uint8 BGR, to logits (C, size/4, size/4)."""
     import torch
 
     from ..plugins.pspnet.network import MEAN, STD, Deployed
@@ -68,7 +68,7 @@ def crop_logits(network: nn.Module, size: int) -> Callable[[NDArray[np.uint8]], 
 
 
 def predict_with_torch(network: nn.Module, size: int) -> Predict:
-    """Make a `Predict` of a torch network on square inputs of ``size`` pixels."""
+    """Return a `Predict` that runs a torch network on square inputs of ``size`` pixels."""
     import torch
     import torch.nn.functional as F
 

@@ -1,4 +1,4 @@
-"""Pixel-pooled scores from a confusion matrix."""
+"""Scores from a confusion matrix whose pixels are pooled over all images."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ JEWELLERY = frozenset({"earring", "necklace", "jewellery"})
 
 
 class Confusion:
-    """Count pixels of every (true class, predicted class).
+    """Counts pixels by true and predicted class.
 
     Attributes:
-        counts: (C, C) int64; rows are the truth.
+        names: names of the classes.
+        counts: (C, C) int64; rows are the truth, columns the prediction.
     """
 
     def __init__(self, names: tuple[str, ...] = CLASSES) -> None:
         self.names = names
         self.counts: NDArray[np.int64] = np.zeros((len(names), len(names)), np.int64)
 
-    def add(self, truth: NDArray[np.uint8], guess: NDArray[np.uint8]) -> None:
-        """Count two label maps of equal shape; pixels whose truth is no class are passed over."""
+    def add(self, truth: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
+        """Count two label maps of equal shape; pixels whose true label is unknown are skipped."""
         n = len(self.names)
         known = truth < n
-        pairs = truth[known].astype(np.int64) * n + guess[known]
+        pairs = truth[known].astype(np.int64) * n + prediction[known]
         self.counts += np.bincount(pairs, minlength=n * n).reshape(n, n)
 
     def f1(self) -> NDArray[np.float64]:
-        """F1 (Dice) of each class over all pixels counted; NaN where a class never occurs."""
+        """Return F1 (Dice) of each class; NaN for a class that never occurs."""
         hit, total = self._hit_total()
         return _ratio(2 * hit, total)
 
     def iou(self) -> NDArray[np.float64]:
-        """Intersection over union of each class; NaN where a class never occurs."""
+        """Return intersection over union of each class; NaN for a class that never occurs."""
         hit, total = self._hit_total()
         return _ratio(hit, total - hit)
 
@@ -45,18 +46,18 @@ class Confusion:
         return hit, (self.counts.sum(0) + self.counts.sum(1)).astype(np.float64)
 
     def summary(self) -> dict[str, object]:
-        """Scores as plain numbers: per class, and the means over the foreground classes.
+        """Return the scores as plain numbers: per class, and means over the foreground classes.
 
-        ``mean_f1`` and ``mean_iou`` are over every foreground class that occurs;
+        ``mean_f1`` and ``mean_iou`` include every foreground class that occurs;
         ``mean_f1_without_jewellery`` leaves out earring and necklace.
         """
         f1, iou = self.f1(), self.iou()
         seen = [i for i in range(1, len(self.names)) if not np.isnan(f1[i])]
-        plain = [i for i in seen if self.names[i] not in JEWELLERY]
+        without = [i for i in seen if self.names[i] not in JEWELLERY]
         return {
             "mean_f1": _mean(f1[seen]),
             "mean_iou": _mean(iou[seen]),
-            "mean_f1_without_jewellery": _mean(f1[plain]),
+            "mean_f1_without_jewellery": _mean(f1[without]),
             "classes": {
                 name: {
                     "f1": None if np.isnan(f1[i]) else round(float(f1[i]), 4),
@@ -76,8 +77,8 @@ def _mean(values: NDArray[np.float64]) -> float:
     return round(float(values.mean()), 4) if values.size else 0.0
 
 
-def grouped(confusion: Confusion, groups: Mapping[str, Sequence[str]]) -> Confusion:
-    """Merge classes into the groups that hold left and right, or both lips; the rest stay.
+def merge_groups(confusion: Confusion, groups: Mapping[str, Sequence[str]]) -> Confusion:
+    """Merge left and right, both lips, and the jewellery; the other classes stay.
 
     Only groups that share no class are used: eyebrows, eyes, eyelids, lips, ears and jewellery.
     """

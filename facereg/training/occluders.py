@@ -1,6 +1,6 @@
-"""Draw things that come before a face: hands, objects and medical masks.
+"""Draw objects that may be in front of a face: hands, things and medical masks.
 
-Every function returns a picture of the thing and the share of each pixel that it covers.
+Every function returns an image of the object and the share of each pixel that it covers.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .textures import Color, Plane, smooth_noise
 
 Point = NDArray[np.float64]
 
-#: Angles of the thumb and the four fingers from the palm's axis, in radians, on a spread hand.
+#: Angles of the thumb and the four fingers of a spread hand from the axis of the palm, radians.
 FINGER_ANGLES = (-0.9, -0.3, -0.08, 0.12, 0.33)
-#: Their lengths, and their widths, in lengths of the palm.
+#: Lengths and radii of the thumb and the fingers, in lengths of the palm.
 FINGER_LENGTHS = (0.65, 0.85, 0.95, 0.88, 0.7)
 FINGER_RADII = (0.13, 0.11, 0.115, 0.11, 0.095)
 
 
 @dataclass(frozen=True, eq=False)
 class FaceShape:
-    """Where the parts of a face are, in pixels (x, y); None if the labels do not show them.
+    """Positions of the parts of a face in pixels (x, y); None if a part is not labelled.
 
     Attributes:
         face: (H, W) bool, the pixels of the face itself.
-        right_eye: the middle of the person's right eye.
-        left_eye: that of the left one.
-        nose: the middle of the nose.
-        mouth: the middle of the mouth.
+        right_eye: center of the person's right eye.
+        left_eye: center of the left one.
+        nose: center of the nose.
+        mouth: center of the mouth.
         size: the square root of the face's area.
     """
 
@@ -51,19 +51,19 @@ _MOUTH_IDS = [IDS[name] for name in (*GROUPS["lips"], "mouth_interior")]
 
 
 def face_shape(labels: Labels) -> FaceShape:
-    """Find the parts of a face in its label map."""
+    """Locate the parts of a face in its label map."""
     face = np.isin(labels, _FACE_IDS)
     return FaceShape(
         face,
-        _middle(np.isin(labels, [IDS["right_eye"], IDS["right_eyelid"]])),
-        _middle(np.isin(labels, [IDS["left_eye"], IDS["left_eyelid"]])),
-        _middle(labels == IDS["nose"]),
-        _middle(np.isin(labels, _MOUTH_IDS)),
+        _center(np.isin(labels, [IDS["right_eye"], IDS["right_eyelid"]])),
+        _center(np.isin(labels, [IDS["left_eye"], IDS["left_eyelid"]])),
+        _center(labels == IDS["nose"]),
+        _center(np.isin(labels, _MOUTH_IDS)),
         math.sqrt(float(face.sum())),
     )
 
 
-def _middle(mask: NDArray[np.bool_]) -> Point | None:
+def _center(mask: NDArray[np.bool_]) -> Point | None:
     moments = cv2.moments(mask.astype(np.uint8), binaryImage=True)
     if moments["m00"] < 20:
         return None
@@ -72,7 +72,7 @@ def _middle(mask: NDArray[np.bool_]) -> Point | None:
 
 @dataclass(frozen=True)
 class Bone:
-    """A thick line whose width changes evenly from one end to the other, in pixels."""
+    """A thick line whose width changes linearly from end to end, in pixels."""
 
     start: tuple[float, float]
     end: tuple[float, float]
@@ -86,15 +86,15 @@ def draw_hand(
     """Draw a hand.
 
     Args:
-        shape: height and width of the picture.
-        at: where the middle of the fingers' roots is, (x, y).
+        shape: height and width of the image.
+        at: position of the knuckles, (x, y).
         length: of the palm, pixels.
         skin: its colour, BGR.
     """
-    axis = rng.normal(-math.pi / 2, 0.9)  # where the fingers point to: mostly up
+    axis = rng.normal(-math.pi / 2, 0.9)  # the fingers usually point up
     height = np.zeros(shape, np.float32)
     for bone in _hand_bones(at, length, axis, rng):
-        _raise(height, bone)
+        _raise_height(height, bone)
     cover = np.asarray(np.clip(height / 1.5, 0, 1), np.float32)
     top = max(1.0, float(height.max()))
     shade = 0.62 + 0.5 * np.sqrt(np.clip(height / (0.16 * length), 0, 1)) * (0.8 + 0.2 / top)
@@ -108,7 +108,7 @@ def draw_hand(
 
 
 def _hand_bones(at: Point, length: float, axis: float, rng: np.random.Generator) -> list[Bone]:
-    """Place the bones of a hand, whose fingers are spread, closed or bent."""
+    """Place the bones of a hand with spread, closed or bent fingers."""
     side = rng.choice([-1, 1])
     spread, bent = rng.uniform(0.3, 1.3), rng.uniform(0.45, 1.0)
     along = np.array([math.cos(axis), math.sin(axis)])
@@ -143,8 +143,8 @@ def _bone(start: Point, end: Point, start_radius: float, end_radius: float) -> B
     return Bone((a[0], a[1]), (b[0], b[1]), start_radius, end_radius)
 
 
-def _raise(height: Plane, bone: Bone) -> None:
-    """Lift a height map to the surface of a bone, whose cross-section is round."""
+def _raise_height(height: Plane, bone: Bone) -> None:
+    """Raise a height map to the surface of a bone with a round cross-section."""
     start, end = np.array(bone.start), np.array(bone.end)
     reach = max(bone.start_radius, bone.end_radius) + 1
     low = np.maximum(np.floor(np.minimum(start, end) - reach), 0).astype(int)
@@ -164,13 +164,13 @@ def _raise(height: Plane, bone: Bone) -> None:
 def draw_object(
     shape: tuple[int, int], at: Point, size: float, surface: Image, rng: np.random.Generator
 ) -> tuple[Image, Plane]:
-    """Draw a box, a cup, a ball on a stick, a stick or a blob with a given surface.
+    """Draw a box, a cup, a microphone, a stick or a blob with a given surface.
 
     Args:
-        shape: height and width of the picture.
-        at: its middle, (x, y).
-        size: about its diameter, pixels.
-        surface: (H, W, 3) uint8, what it looks like.
+        shape: height and width of the image.
+        at: its center, (x, y).
+        size: its approximate diameter, pixels.
+        surface: its colour and texture, (H, W, 3) uint8.
     """
     draw = rng.choice(np.array([_box, _cup, _microphone, _stick, _blob], object))
     cover = np.zeros(shape, np.uint8)
@@ -229,7 +229,7 @@ def _ellipse(width: float, height: float, at: tuple[float, float]) -> Point:
 
 
 def _light(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
-    """Light from one side, about 1, (H, W)."""
+    """Return the brightness of light from one side, about 1, (H, W)."""
     turn, slope = rng.uniform(0, 2 * math.pi), rng.uniform(0, 0.35)
     y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
@@ -241,10 +241,10 @@ def _light(shape: tuple[int, int], rng: np.random.Generator) -> Plane:
 def draw_medical_mask(
     image: Image, shape: FaceShape, surface: Image, rng: np.random.Generator
 ) -> tuple[Image, Plane] | None:
-    """Draw a mask over a face's lower half, along its outline, with straps to the ears.
+    """Draw a mask over the lower half of a face, along its outline, with straps to the ears.
 
     Returns:
-        None if the labels show neither eyes nor mouth.
+        None if eyes, nose or mouth are not labelled.
     """
     eyes = _between(shape.right_eye, shape.left_eye)
     if eyes is None or shape.mouth is None or shape.nose is None:
@@ -261,9 +261,9 @@ def draw_medical_mask(
     top = rng.choice([rng.uniform(0.2, 0.45), rng.uniform(0.45, 0.85)], p=[0.75, 0.25])
     edge = top + rng.uniform(0, 0.6) * np.abs(aside) ** rng.uniform(1, 2)
     outline = _grown_hull(shape.face, length * rng.uniform(0, 0.12))
-    if rng.random() < 0.2:  # a scarf goes on over the neck
+    if rng.random() < 0.2:  # a scarf covers the neck too
         outline |= (below > 1) & (np.abs(aside) < rng.uniform(0.8, 1.3))
-    elif rng.random() < 0.3:  # one that ends before the chin does
+    elif rng.random() < 0.3:  # a mask that leaves the chin free
         outline &= below < rng.uniform(1.3, 1.8)
     cover = np.asarray(outline & (below > edge), np.float32)
     if cover.sum() < 50:
@@ -295,7 +295,7 @@ def _grown_hull(mask: NDArray[np.bool_], by: float) -> NDArray[np.bool_]:
 def _mask_shade(
     image: Image, cover: Plane, below: Plane, length: float, rng: np.random.Generator
 ) -> Plane:
-    """Shade cloth as the face below it is, with an edge, folds and wrinkles."""
+    """Shade cloth like the face behind it, with an edge, folds and wrinkles."""
     blurred = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (0, 0), length / 6)
     gray = np.asarray(blurred, np.float64)
     mean = max(16.0, float(gray[cover > 0].mean()))
@@ -310,7 +310,7 @@ def _mask_shade(
 
 
 def _draw_straps(cover: Plane, across: Point, length: float, rng: np.random.Generator) -> None:
-    """Draw straps from the mask's sides outwards and up."""
+    """Draw straps from the sides of the mask towards the ears."""
     points = cv2.findNonZero((cover > 0).astype(np.uint8))[:, 0].astype(np.float64)
     place = points @ across
     up = np.array([across[1], -across[0]])

@@ -1,8 +1,8 @@
-"""Put things in front of labelled faces, so that a network learns that they are no part of them.
+"""Paste objects in front of labelled faces, so that a network learns to leave them out.
 
-Medical masks (of labelled pictures, or drawn), hands, objects, hair and other people's heads are
-pasted over a face. Their pixels become `OCCLUDED`: background, and nothing that a teacher is asked
-about, because teachers were shown the picture without them.
+The objects are medical masks (from labelled images, or drawn), hands, things, and other people's
+heads. Their pixels become `OCCLUDED`: background, and excluded from distillation, because teachers
+see the image without them. The person's own hair, pasted over the face, stays hair.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from .occluders import (
 )
 from .textures import Color, Plane, cut_texture, draw_pattern, random_color, smooth_noise
 
-#: Probabilities of the kinds of occluders.
-KINDS = {
+#: How often each kind of object is chosen.
+KIND_PROBABILITIES = {
     "worn_mask": 0.24,
     "drawn_mask": 0.2,
     "hand": 0.24,
@@ -39,28 +39,28 @@ KINDS = {
     "hair": 0.07,
 }
 
-#: Probability that a further occluder is added, after each one.
-AND_ANOTHER = 0.25
+#: Probability that another object is added, after each one.
+ANOTHER_PROBABILITY = 0.25
 
 #: Minimum share of a face that must stay visible.
-MIN_VISIBLE = 0.2
+MIN_VISIBLE_SHARE = 0.2
 
-#: Minimum share of a face for it to be worth covering, of the picture.
-MIN_FACE = 0.02
+#: Minimum share of the image that a face fills; smaller ones are not covered.
+MIN_FACE_SHARE = 0.02
 
 #: Largest ratio of the two scales of a warp that still looks like a mask.
 MAX_STRETCH = 2.2
 
-#: Something pasted: its pixels, the share of each pixel that it covers, and its label.
+#: An object: its pixels, the share of each pixel that it covers, and its label.
 Pasted = tuple[Image, Plane, int]
 
 
 @dataclass(frozen=True, eq=False)
 class WornMask:
-    """A medical mask in a labelled picture.
+    """A medical mask in a labelled image.
 
     Attributes:
-        image: the picture, (H, W, 3) uint8 BGR.
+        image: (H, W, 3) uint8 BGR.
         mask: (H, W) bool.
         points: (3, 2) right eye, left eye, the mask's middle, in pixels.
     """
@@ -71,12 +71,12 @@ class WornMask:
 
 
 class Occlusion:
-    """Paste things over faces.
+    """Pastes objects in front of faces.
 
     Args:
-        images: (H, W, 3) uint8 BGR each; textures, heads and skin tones are taken from them.
+        images: (H, W, 3) uint8 BGR each; the source of textures, heads and skin tones.
         labels: (H, W) uint8 each.
-        worn: medical masks that can be pasted.
+        worn: medical masks to paste; without any they are drawn.
     """
 
     def __init__(
@@ -95,23 +95,23 @@ class Occlusion:
     def __call__(
         self, image: Image, labels: Labels, rng: np.random.Generator
     ) -> tuple[Image, Labels]:
-        """Return a copy of a picture with things in front of its face, or the picture itself."""
+        """Return a copy of an image with objects in front of its face, or the image itself."""
         shape = face_shape(labels)
-        if shape.face.mean() < MIN_FACE:
+        if shape.face.mean() < MIN_FACE_SHARE:
             return image, labels
         covered = image, labels
         while True:
-            kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+            kind = str(rng.choice(list(KIND_PROBABILITIES), p=list(KIND_PROBABILITIES.values())))
             pasted = self._make[kind](*covered, shape, rng)
             if pasted is not None:
                 tried = _paste(*covered, pasted, rng)
-                if (tried[1] == labels)[shape.face].mean() >= MIN_VISIBLE:
+                if (tried[1] == labels)[shape.face].mean() >= MIN_VISIBLE_SHARE:
                     covered = tried
-            if rng.random() >= AND_ANOTHER:
+            if rng.random() >= ANOTHER_PROBABILITY:
                 return covered
 
     def recolor(self, image: Image, mask: NDArray[np.bool_], rng: np.random.Generator) -> Image:
-        """Give a thing in a picture another colour or texture, and keep its folds."""
+        """Give an object another colour or texture, and keep its folds."""
         gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         shade = (gray / max(float(gray[mask].mean()), 16.0)) ** rng.uniform(0.5, 1.3)
         pixels = self._surface((image.shape[0], image.shape[1]), rng) * shade[..., None]
@@ -119,18 +119,18 @@ class Occlusion:
         return np.asarray(np.clip(image + share * (pixels - image), 0, 255), np.uint8)
 
     def _surface(self, shape: tuple[int, int], rng: np.random.Generator) -> Image:
-        """Draw a surface, or take one from a picture, (H, W, 3) uint8."""
+        """Draw a surface, or cut one out of an image, (H, W, 3) uint8."""
         kind = rng.random()
         if kind < 0.35 and (cut := cut_texture(self._images, self._labels, rng)) is not None:
             return np.asarray(cv2.resize(cut, (shape[1], shape[0])), np.uint8)
-        if kind < 0.45:  # skin: where something is, tells more than its colour
-            tone = np.ones((*shape, 1)) * self._some_skin(rng)
+        if kind < 0.45:  # skin-coloured: colour alone must not decide
+            tone = np.ones((*shape, 1)) * self._random_skin_tone(rng)
             tone *= 1 + 0.08 * smooth_noise(shape, shape[1] / 8, rng)[..., None]
             return np.asarray(np.clip(tone, 0, 255), np.uint8)
         return draw_pattern(shape, rng)
 
-    def _some_skin(self, rng: np.random.Generator) -> Color:
-        """Take the skin tone of a random picture, BGR."""
+    def _random_skin_tone(self, rng: np.random.Generator) -> Color:
+        """Return the skin tone of a random image, BGR."""
         index = int(rng.integers(len(self._images)))
         skin = self._images[index][self._labels[index] == IDS["skin"]]
         return np.asarray(np.median(skin, 0), np.float64) if len(skin) else random_color(rng)
@@ -138,7 +138,7 @@ class Occlusion:
     def _worn_mask(
         self, image: Image, labels: Labels, shape: FaceShape, rng: np.random.Generator
     ) -> Pasted | None:
-        """Warp another picture's mask onto the face, by eyes and mouth."""
+        """Warp a mask from another image onto the face, aligned by eyes and mouth."""
         if not self._worn or shape.right_eye is None or shape.left_eye is None:
             return self._drawn_mask(image, labels, shape, rng)
         if shape.mouth is None:
@@ -177,9 +177,9 @@ class Occlusion:
         if len(own) and rng.random() < 0.75:
             skin = np.median(own, 0) * np.exp(rng.normal(0, 0.1)) * np.exp(rng.normal(0, 0.03, 3))
         else:
-            skin = self._some_skin(rng)
+            skin = self._random_skin_tone(rng)
         length = shape.size * rng.uniform(0.3, 0.6)
-        at = _some_point(shape, rng)
+        at = _random_point(shape, rng)
         pixels, cover = draw_hand((image.shape[0], image.shape[1]), at, length, skin, rng)
         return pixels, cover, OCCLUDED
 
@@ -189,26 +189,26 @@ class Occlusion:
         size = shape.size * rng.choice([rng.uniform(0.15, 0.4), rng.uniform(0.4, 0.9)])
         extent = (image.shape[0], image.shape[1])
         surface = self._surface(extent, rng)
-        return (*draw_object(extent, _some_point(shape, rng), size, surface, rng), OCCLUDED)
+        return (*draw_object(extent, _random_point(shape, rng), size, surface, rng), OCCLUDED)
 
     def _head(
         self, image: Image, labels: Labels, shape: FaceShape, rng: np.random.Generator
     ) -> Pasted:
-        """Place another person beside the face, partly before it."""
+        """Paste another person next to the face, partly in front of it."""
         index = int(rng.integers(len(self._images)))
-        source, theirs = self._images[index], self._labels[index]
+        source, source_labels = self._images[index], self._labels[index]
         if rng.random() < 0.5:
-            source, theirs = mirror(source, theirs)
+            source, source_labels = mirror(source, source_labels)
         height, width = labels.shape
-        zoom = width / theirs.shape[1] * rng.uniform(0.6, 1.2)
+        zoom = width / source_labels.shape[1] * rng.uniform(0.6, 1.2)
         turn = rng.normal(-math.pi / 2 * rng.choice([-1, 1]), 0.5) + math.pi / 2
         far = width * rng.uniform(0.42, 0.75)
         matrix = cv2.getRotationMatrix2D(
-            (theirs.shape[1] / 2, theirs.shape[0] / 2), rng.normal(0, 10), zoom
+            (source_labels.shape[1] / 2, source_labels.shape[0] / 2), rng.normal(0, 10), zoom
         )
         middle = np.array([width / 2 + far * math.cos(turn), height / 2 + far * math.sin(turn)])
-        matrix[:, 2] = matrix[:, 2] + middle - np.array(theirs.shape[::-1]) / 2
-        person = ((theirs > 0) & (theirs < len(IDS))).astype(np.float32)
+        matrix[:, 2] = matrix[:, 2] + middle - np.array(source_labels.shape[::-1]) / 2
+        person = ((source_labels > 0) & (source_labels < len(IDS))).astype(np.float32)
         pixels = cv2.warpAffine(source, matrix, (width, height))
         cover = cv2.warpAffine(person, matrix, (width, height))
         return np.asarray(pixels, np.uint8), np.asarray(cover, np.float32), OCCLUDED
@@ -216,7 +216,7 @@ class Occlusion:
     def _hair(
         self, image: Image, labels: Labels, shape: FaceShape, rng: np.random.Generator
     ) -> Pasted | None:
-        """Shift the person's own hair over the face; it stays hair."""
+        """Move the person's own hair over the face; it stays hair."""
         hair = (labels == IDS["hair"]).astype(np.float32)
         if hair.mean() < 0.03:
             return None
@@ -230,8 +230,8 @@ class Occlusion:
         return np.asarray(pixels, np.uint8), np.asarray(cover, np.float32), IDS["hair"]
 
 
-def _some_point(shape: FaceShape, rng: np.random.Generator) -> Point:
-    """Choose where a thing is put: near the mouth most often, else anywhere on the face."""
+def _random_point(shape: FaceShape, rng: np.random.Generator) -> Point:
+    """Choose a point near the mouth, or anywhere on the face."""
     if shape.mouth is not None and rng.random() < 0.5:
         return shape.mouth + rng.normal(0, 0.25 * shape.size, 2)
     rows, columns = np.nonzero(shape.face)
@@ -242,7 +242,7 @@ def _some_point(shape: FaceShape, rng: np.random.Generator) -> Point:
 def _paste(
     image: Image, labels: Labels, pasted: Pasted, rng: np.random.Generator
 ) -> tuple[Image, Labels]:
-    """Lay a thing over a picture, with a soft edge and now and then a shadow."""
+    """Lay an object over an image, with a soft edge and sometimes a shadow."""
     pixels, cover, label = pasted
     below = image.astype(np.float32)
     if rng.random() < 0.5:
@@ -256,8 +256,8 @@ def _paste(
     return np.asarray(np.clip(laid, 0, 255), np.uint8), over
 
 
-def worn_mask(image: Image, labels: Labels, mask: NDArray[np.bool_]) -> WornMask | None:
-    """Describe a mask in a picture; None if the face's eyes are not labelled, or it is small."""
+def describe_worn_mask(image: Image, labels: Labels, mask: NDArray[np.bool_]) -> WornMask | None:
+    """Describe a mask in an image; None if the eyes are not labelled, or the mask is tiny."""
     shape = face_shape(labels)
     if shape.right_eye is None or shape.left_eye is None or mask.mean() < 0.01:
         return None

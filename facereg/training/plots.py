@@ -1,4 +1,4 @@
-"""Pictures of a training run and of a model's mistakes, with matplotlib."""
+"""Plots of a training run and of a model's errors, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SinkError, UsageError
+from ..errors import SinkError, missing_extra
 from .metrics import Confusion
 
 
@@ -16,7 +16,7 @@ def _figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UsageError("pictures need matplotlib: pip install 'facereg[train]'") from None
+        raise missing_extra("matplotlib", "plot", "a plot") from None
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -28,15 +28,15 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def plot_confusion(confusion: Confusion, path: Path) -> None:
-    """Draw where the pixels of each true class went, as shares of the row."""
+    """Draw the predicted classes of each true class's pixels, in per cent."""
     counts = confusion.counts.astype(np.float64)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure = _figure(9, 8)
     axes = figure.add_subplot()
     axes.imshow(share, cmap="viridis", vmin=0, vmax=1)
-    places = range(len(confusion.names))
-    axes.set_xticks(places, confusion.names, rotation=90)
-    axes.set_yticks(places, confusion.names)
+    ticks = range(len(confusion.names))
+    axes.set_xticks(ticks, confusion.names, rotation=90)
+    axes.set_yticks(ticks, confusion.names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     for y, x in np.argwhere(share >= 0.005):
@@ -47,7 +47,7 @@ def plot_confusion(confusion: Confusion, path: Path) -> None:
 
 
 def plot_history(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Draw loss and mean F1 over the minutes of a training run."""
+    """Draw the loss and the mean F1 of a training run over its minutes."""
     figure = _figure(8, 4)
     axes = figure.add_subplot()
     loss = [(row["minutes"], row["loss"]) for row in history if "loss" in row]

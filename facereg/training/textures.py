@@ -1,4 +1,4 @@
-"""Surfaces of things: cut out of labelled pictures, or drawn."""
+"""Textures: cut out of labelled images, or drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..types import Image, Labels
 #: Classes that a texture may be cut from.
 TEXTURED_CLASSES = ("background", "clothing", "head_covering")
 
-#: Random squares that are tried for one that shows nothing but these classes.
+#: Random squares to try until one shows only these classes.
 MAX_TRIES = 8
 
 Color = NDArray[np.float64]
@@ -27,7 +27,7 @@ _IS_TEXTURED = np.isin(np.arange(256), [IDS[name] for name in TEXTURED_CLASSES])
 def cut_texture(
     images: Sequence[Image], labels: Sequence[Labels], rng: np.random.Generator
 ) -> Image | None:
-    """Cut a square of nothing but cloth or wall out of a random picture; None if none was found."""
+    """Cut a square of cloth or wall out of a random image; None if none was found."""
     for _ in range(MAX_TRIES):
         index = int(rng.integers(len(images)))
         label_map = labels[index]
@@ -41,7 +41,7 @@ def cut_texture(
 
 
 def random_color(rng: np.random.Generator) -> Color:
-    """Draw a BGR colour, 0 to 255: of any hue, or often black, white or gray."""
+    """Return a random BGR colour, 0 to 255; a third are black, white or gray."""
     if rng.random() < 0.35:
         return np.full(3, rng.choice([rng.uniform(5, 60), rng.uniform(200, 255), 128.0]))
     hsv = np.array([[[rng.integers(180), rng.integers(60, 256), rng.integers(40, 256)]]], np.uint8)
@@ -49,7 +49,7 @@ def random_color(rng: np.random.Generator) -> Color:
 
 
 def smooth_noise(shape: tuple[int, int], cell: float, rng: np.random.Generator) -> Plane:
-    """Draw noise of unit deviation that changes over about ``cell`` pixels, (H, W)."""
+    """Return smooth noise of unit deviation that varies over ``cell`` pixels, (H, W)."""
     grid = (max(2, math.ceil(shape[0] / cell)), max(2, math.ceil(shape[1] / cell)))
     coarse = rng.normal(0, 1, grid).astype(np.float32)
     return np.asarray(

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
-from torch import Tensor, nn
 
-from ..errors import ModelError, UsageError
+from ..errors import ModelError, UsageError, missing_extra
 from ..output import AtomicFile
+
+try:
+    import torch
+    from torch import Tensor, nn
+except ImportError as e:
+    raise missing_extra("torch", "train", "training") from e
+
 from ..plugins.pspnet.backbones import EfficientNetLite
 from ..plugins.pspnet.network import MEAN, STD, PSPNet
 from .augment import Augment
@@ -23,10 +28,12 @@ from .dataset import FaceDataset
 from .distillation import Teachers
 from .evaluate import predict_with_torch, score
 from .loader import Batch, Batches, Data
-from .losses import distance_to, loss_of
+from .losses import distillation_loss, segmentation_loss
 
-#: Longest that a step may count, in seconds; a machine that slept through one did not train.
-PAUSE = 10.0
+#: Longest duration that counts for one step; a suspended machine was not training.
+MAX_STEP_SECONDS = 10.0
+
+REPORT_SECONDS, SAVE_SECONDS, SCORE_SECONDS = 30.0, 240.0, 900.0
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -57,19 +64,16 @@ class Average:
 
 
 class Trainer:
-    """One run: resumes from ``FOLDER/checkpoint.pt`` when there is one of the same recipe.
+    """A training run. It resumes from ``FOLDER/checkpoint.pt`` if that has the same recipe.
 
     Args:
         network: the network, with its initial weights.
-        data: what to train on.
-        held_out: labelled crops to select by, or None.
-        recipe: what to do.
-        folder: where checkpoints and the log go.
-        say: called with a line of progress.
+        data: the datasets to learn from.
+        held_out: labelled crops to measure the model on, or None.
+        recipe: decides everything else.
+        folder: for checkpoints and the history.
+        report: called with a line of progress.
     """
-
-    save_every = 240.0  # seconds
-    score_every = 900.0
 
     def __init__(
         self,
@@ -78,14 +82,18 @@ class Trainer:
         held_out: FaceDataset | None,
         recipe: Recipe,
         folder: Path,
-        say: Callable[[str], None] = print,
+        report: Callable[[str], None] = print,
     ) -> None:
         if recipe.minutes is None and recipe.steps is None:
-            raise UsageError("training needs a budget: --minutes or --steps")
+            raise UsageError("training needs a length: --minutes or --steps")
         self.network = network.to(memory_format=torch.channels_last)
-        self.recipe, self.folder, self.say = recipe, folder, say
+        self.recipe, self.folder, self.report = recipe, folder, report
         self.data, self.held_out = data, held_out
-        self.teachers = Teachers(recipe.teachers, recipe.size) if recipe.teachers else None
+        self.teachers = (
+            Teachers(recipe.teachers, recipe.sample_size, recipe.threads)
+            if recipe.teachers
+            else None
+        )
         backbone = list(network.backbone.parameters())
         known = {id(p) for p in backbone}
         head = [p for p in network.parameters() if id(p) not in known]
@@ -97,7 +105,7 @@ class Trainer:
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
         )
-        for module in self._frozen():
+        for module in self._frozen_modules():
             module.requires_grad_(requires_grad=False)
         self.average = Average(network, recipe.ema)
         self.step, self.seconds = 0, 0.0
@@ -105,39 +113,40 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
 
-    def _frozen(self) -> list[nn.Module]:
-        """List the parts of the backbone that stay as they are."""
-        if not self.recipe.frozen:
+    def _frozen_modules(self) -> list[nn.Module]:
+        """List the parts of the backbone whose weights and batch statistics are kept."""
+        if not self.recipe.frozen_blocks:
             return []
         backbone = self.network.backbone
         if not isinstance(backbone, EfficientNetLite):
-            raise UsageError("only an EfficientNet-Lite can be frozen in part")
+            raise UsageError("recipe: frozen_blocks needs an EfficientNet-Lite backbone")
         stem, norm, blocks = backbone.children()
-        return [stem, norm, *list(blocks.children())[: self.recipe.frozen]]
+        return [stem, norm, *list(blocks.children())[: self.recipe.frozen_blocks]]
 
     @property
     def checkpoint(self) -> Path:
+        """The file that a killed run resumes from."""
         return self.folder / "checkpoint.pt"
 
     def _resume(self) -> None:
         if not self.checkpoint.exists():
             return
         saved = torch.load(self.checkpoint, weights_only=True)
-        for what, is_now in self._identity().items():
-            if saved.get(what) != is_now:
+        for part, value in self._identity().items():
+            if saved.get(part) != value:
                 raise ModelError(
-                    f"{self.checkpoint}: is of a run with another {what}; name another --work "
-                    "folder or remove it"
+                    f"{self.checkpoint}: belongs to a run with another {part}; choose another "
+                    "--work folder or remove it"
                 )
         self.network.load_state_dict(saved["network"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average.state, self.average.count = saved["average"], saved["step"]
         self.step, self.seconds = saved["step"], saved["seconds"]
         self.history = saved["history"]
-        self.say(f"resumed at step {self.step}, {self.seconds / 60:.1f} minutes")
+        self.report(f"resumed at step {self.step}, {self.seconds / 60:.1f} minutes")
 
     def _identity(self) -> dict[str, object]:
-        """Tell what two runs must have in common for one to go on where the other ended."""
+        """Return what must be equal for one run to continue another."""
         return {
             "recipe": asdict(self.recipe),
             "config": self.network.config,
@@ -145,7 +154,7 @@ class Trainer:
         }
 
     def save(self) -> None:
-        """Write the checkpoint beside its final name, then rename it over the old one."""
+        """Write the checkpoint; the previous one is replaced when it is complete."""
         state: dict[str, Any] = {
             **self._identity(),
             "network": self.network.state_dict(),
@@ -160,64 +169,65 @@ class Trainer:
         (self.folder / "history.json").write_text(json.dumps(self.history, indent=1))
 
     def run(self) -> dict[str, Tensor]:
-        """Train until the budget is used; return the averaged weights."""
+        """Train to the end of the recipe. Returns the averaged weights."""
         if self.recipe.progress(self.step, self.seconds) < 1:
-            self._go_on()
+            self._train()
             self._score()
             self.save()
         return self.average.state
 
-    def _go_on(self) -> None:
-        cv2.setNumThreads(1)  # OpenCV's threads and torch's would fight for the same cores
-        torch.manual_seed(self.recipe.seed + self.step)
+    def _train(self) -> None:
+        cv2.setNumThreads(1)  # OpenCV's threads would compete with torch's for the cores
         if self.recipe.threads:
             torch.set_num_threads(self.recipe.threads)
+        torch.manual_seed(self.recipe.seed + self.step)
         self.network.train()
-        for module in self._frozen():
+        for module in self._frozen_modules():
             module.eval()
         forward: Callable[[Tensor], Tensor] = (
             torch.compile(self.network) if self.recipe.compile else self.network
         )
-        augment = Augment(self.recipe.size, self.recipe.plain)
+        augment = Augment(self.recipe.sample_size, self.recipe.unaugmented)
         batches = Batches(self.data, augment, self.recipe.batch, self.recipe.seed)
-        self.judged = torch.from_numpy(batches.judged)
-        saved = scored = told = ended = time.monotonic()
-        recent: list[float] = []
+        partial_classes = torch.from_numpy(batches.partial_classes)
+        saved = scored = reported = step_end = time.monotonic()
+        losses: list[float] = []
         for batch, taught in batches.ahead(self.step, self.teachers):
             progress = self.recipe.progress(self.step, self.seconds)
             if progress >= 1:
                 break
-            recent.append(self._train(forward, batch, taught, progress))
+            losses.append(self._train_step(forward, batch, taught, partial_classes, progress))
             now = time.monotonic()
-            self.seconds += min(now - ended, PAUSE)
-            ended = now
-            if now - told > 30:
-                self._tell(recent, progress)
-                recent, told = [], now
-            if now - scored > self.score_every:
+            self.seconds += min(now - step_end, MAX_STEP_SECONDS)
+            if now - reported > REPORT_SECONDS:
+                self._report_progress(losses, progress)
+                losses, reported = [], now
+            if now - scored > SCORE_SECONDS:
                 self._score()
-                scored = time.monotonic()
-            if now - saved > self.save_every:
+                scored = now = time.monotonic()
+            if now - saved > SAVE_SECONDS:
                 self.save()
                 saved = now
-            ended = max(ended, scored)  # scoring is no training
+            step_end = now
 
-    def _train(
+    def _train_step(
         self,
         forward: Callable[[Tensor], Tensor],
         batch: Batch,
         taught: Tensor | None,
+        partial_classes: Tensor,
         progress: float,
     ) -> float:
-        images, labels, _ = batch
+        """Update the weights on one batch. Returns its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr * group["share"] * self.recipe.rate(self.step, progress)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bf16):
-            logits = forward(normalise(torch.from_numpy(images)))
-        truth = torch.from_numpy(labels).long()
-        loss = loss_of(logits, truth, self.recipe, self.judged, divmod(self.step % 4, 2))
+            logits = forward(normalise(torch.from_numpy(batch.images)))
+        truth = torch.from_numpy(batch.labels).long()
+        phase = divmod(self.step % 4, 2)
+        loss = segmentation_loss(logits, truth, self.recipe, partial_classes, phase)
         if taught is not None:
-            loss = loss + self.recipe.teaching * distance_to(taught, logits, truth)
+            loss = loss + self.recipe.teacher_weight * distillation_loss(taught, logits, truth)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
@@ -226,25 +236,25 @@ class Trainer:
         self.step += 1
         return float(loss.detach())
 
-    def _tell(self, recent: list[float], progress: float) -> None:
-        loss = sum(recent) / len(recent)
+    def _report_progress(self, losses: list[float], progress: float) -> None:
+        loss = sum(losses) / len(losses)
         self.history.append({"step": self.step, "minutes": self.seconds / 60, "loss": loss})
         speed = self.step * self.recipe.batch / self.seconds
-        left = self.seconds / 60 * (1 - progress) / max(progress, 1e-6)
-        self.say(
+        minutes_left = self.seconds / 60 * (1 - progress) / max(progress, 1e-6)
+        self.report(
             f"step {self.step}  loss {loss:.4f}  {speed:.1f} images/s  "
-            f"{100 * progress:.0f} %  {left:.0f} minutes left"
+            f"{100 * progress:.0f} %  {minutes_left:.0f} minutes left"
         )
 
     def _score(self) -> None:
+        """Measure the averaged weights on the held-out images."""
         if self.held_out is None:
             return
         network = PSPNet(**self.network.config)
         network.load_state_dict(self.average.state)
-        predict = predict_with_torch(network, self.recipe.size)
-        summary = score(self.held_out, predict).summary()
-        mean, plain = summary["mean_f1"], summary["mean_f1_without_jewellery"]
+        summary = score(self.held_out, predict_with_torch(network, self.recipe.size)).summary()
+        mean, without = summary["mean_f1"], summary["mean_f1_without_jewellery"]
         self.history.append(
             {"step": self.step, "minutes": self.seconds / 60, "mean_f1": float(str(mean))}
         )
-        self.say(f"step {self.step}  mean F1 {mean} ({plain} without jewellery)")
+        self.report(f"step {self.step}  mean F1 {mean} ({without} without jewellery)")

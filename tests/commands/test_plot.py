@@ -80,9 +80,9 @@ def test_what_is_there_is_kept_unless_asked(stats: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "there is no face in it"),
-        ("index,time,id\n1,2,3\n", "not a file that"),
-        ("hello\nworld\n", "not a file that"),
+        ("", "contains no face"),
+        ("index,time,id\n1,2,3\n", "not a file of"),
+        ("hello\nworld\n", "not a file of"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str, message: str):

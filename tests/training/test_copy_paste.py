@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from facereg.regions import CLASSES, IDS
 from facereg.training import copy_paste
-from facereg.training.augment import Augment
-from facereg.training.copy_paste import PASTED, Mixing
-from facereg.training.dataset import FaceDataset
-from facereg.training.loader import Batches, Data
+from facereg.training.copy_paste import PASTED_THINGS, CopyPaste
+from facereg.training.textures import TEXTURED_CLASSES
 from facereg.types import Image, Labels
 
 SIDE = 96
@@ -32,11 +29,11 @@ def mixed(
     monkeypatch: pytest.MonkeyPatch, name: str, donor: tuple[Image, Labels], seed: int = 1
 ) -> tuple[Image, Labels, Labels]:
     """Paste one thing of a donor into a bare face; with that face's own labels."""
-    only = [replace(thing, often=float(thing.name == name)) for thing in PASTED]
-    monkeypatch.setattr(copy_paste, "PASTED", tuple(only))
-    monkeypatch.setattr(copy_paste, "PAINTED", ())
+    only = [replace(thing, probability=float(thing.name == name)) for thing in PASTED_THINGS]
+    monkeypatch.setattr(copy_paste, "PASTED_THINGS", tuple(only))
+    monkeypatch.setattr(copy_paste, "RETEXTURE_PROBABILITIES", {})
     bare, labels = portrait(100, neck=(slice(80, 96), slice(30, 66)))
-    mix = Mixing([bare, donor[0]], [labels, donor[1]])
+    mix = CopyPaste([bare, donor[0]], [labels, donor[1]])
     image, truth = mix(bare, labels, np.random.default_rng(seed))
     assert image.dtype == truth.dtype == np.uint8
     return image, truth, labels
@@ -82,11 +79,11 @@ def test_donors_of_another_size_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_textures_change_the_picture_where_the_class_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copy_paste, "PASTED", ())
-    monkeypatch.setattr(copy_paste, "PAINTED", (("clothing", 1.0),))
+    monkeypatch.setattr(copy_paste, "PASTED_THINGS", ())
+    monkeypatch.setattr(copy_paste, "RETEXTURE_PROBABILITIES", {"clothing": 1.0})
     image, labels = portrait(100, clothing=(slice(70, 96), slice(8, 88)))
     wall = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
-    mix = Mixing([image, wall], [labels, np.zeros((SIDE, SIDE), np.uint8)])
+    mix = CopyPaste([image, wall], [labels, np.zeros((SIDE, SIDE), np.uint8)])
     smooth, rough = 0, 0
     for seed in range(20):
         painted, truth = mix(image, labels, np.random.default_rng(seed))
@@ -99,18 +96,7 @@ def test_textures_change_the_picture_where_the_class_is(monkeypatch: pytest.Monk
     assert rough > 3
 
 
-def test_a_share_of_the_main_pictures_is_mixed(dataset: Path) -> None:
-    def views(share: float) -> list[bytes]:
-        data = Data(FaceDataset(dataset, "train"), mixed=share)
-        batches = Batches(data, Augment(96, plain=1.0), 4, seed=1)
-        return [view.tobytes() for step in range(6) for view in batches.at(step)[0]]
-
-    plain, every = views(0.0), views(1.0)
-    assert views(1.0) == every
-    assert sum(a != b for a, b in zip(plain, every, strict=True)) > 0
-
-
 def test_every_class_that_mixing_names_exists() -> None:
-    names = {thing.name for thing in PASTED} | {name for name, _ in copy_paste.PAINTED}
-    covered = {name for thing in PASTED for name in thing.covers}
-    assert names | covered | set(copy_paste.TEXTURED) <= set(CLASSES)
+    names = {thing.name for thing in PASTED_THINGS} | set(copy_paste.RETEXTURE_PROBABILITIES)
+    covered = {name for thing in PASTED_THINGS for name in thing.covers}
+    assert names | covered | set(TEXTURED_CLASSES) <= set(CLASSES)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facereg.regions import GROUPS
-from facereg.training.metrics import Confusion, grouped
+from facereg.training.metrics import Confusion, merge_groups
 
 
 def test_scores_pool_the_pixels_of_all_images() -> None:
@@ -35,7 +35,7 @@ def test_means_leave_out_background_and_what_never_occurs() -> None:
 def test_groups_merge_sides_and_lips() -> None:
     confusion = Confusion()
     confusion.add(np.uint8([[4, 5, 7, 9]]), np.uint8([[5, 4, 9, 7]]))
-    merged = grouped(confusion, GROUPS)
+    merged = merge_groups(confusion, GROUPS)
     assert merged.f1()[merged.names.index("eyes")] == 1.0
     assert merged.f1()[merged.names.index("lips")] == 1.0
     assert merged.counts.sum() == confusion.counts.sum()

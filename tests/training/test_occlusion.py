@@ -13,8 +13,8 @@ from facereg.training.augment import Augment
 from facereg.training.config import Recipe
 from facereg.training.dataset import OCCLUDED, FaceDataset
 from facereg.training.loader import Batches, Data
-from facereg.training.losses import distance_to, loss_of
-from facereg.training.occlusion import KINDS, Occlusion, WornMask, worn_mask
+from facereg.training.losses import distillation_loss, segmentation_loss
+from facereg.training.occlusion import KIND_PROBABILITIES, Occlusion, WornMask, describe_worn_mask
 from tests.training.faces import SIDE, drawn_face
 
 NONE = torch.zeros(21, dtype=torch.bool)  # no class is partly labelled
@@ -27,7 +27,7 @@ def masked_face() -> WornMask:
     mask[68:108, 36:92] = True
     image[mask] = (230, 180, 120)
     labels[mask] = OCCLUDED
-    worn = worn_mask(image, labels, mask)
+    worn = describe_worn_mask(image, labels, mask)
     assert worn is not None
     return worn
 
@@ -38,11 +38,11 @@ def occluder(worn: bool = True) -> Occlusion:
 
 
 def only(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(occlusion, "KINDS", {kind: 1.0})
-    monkeypatch.setattr(occlusion, "AND_ANOTHER", 0.0)
+    monkeypatch.setattr(occlusion, "KIND_PROBABILITIES", {kind: 1.0})
+    monkeypatch.setattr(occlusion, "ANOTHER_PROBABILITY", 0.0)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(KIND_PROBABILITIES))
 def test_what_is_pasted_is_no_part_of_the_face(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     only(kind, monkeypatch)
     image, labels = drawn_face()
@@ -100,7 +100,7 @@ def test_a_mask_without_eyes_above_it_cannot_be_placed() -> None:
     mask = np.zeros((SIDE, SIDE), bool)
     mask[40:108, 30:98] = True
     labels[mask] = OCCLUDED
-    assert worn_mask(image, labels, mask) is None
+    assert describe_worn_mask(image, labels, mask) is None
 
 
 def test_an_occluded_pixel_is_background_and_not_taught() -> None:
@@ -108,10 +108,10 @@ def test_an_occluded_pixel_is_background_and_not_taught() -> None:
     labels[:, :48] = OCCLUDED
     right = torch.zeros(1, 21, 24, 24)
     right[:, 0, :12] = right[:, 1, 12:] = 20.0
-    assert loss_of(right, labels, Recipe(steps=1, smoothing=0.0), NONE) < 0.1
+    assert segmentation_loss(right, labels, Recipe(steps=1, smoothing=0.0), NONE) < 0.1
     taught = torch.zeros(1, 21, 24, 24)
     taught[:, 1] = 1.0  # a teacher that takes the object for skin
-    assert float(distance_to(taught, right, labels)) == pytest.approx(0, abs=1e-4)
+    assert float(distillation_loss(taught, right, labels)) == pytest.approx(0, abs=1e-4)
 
 
 def marked_dataset(folder: Path) -> FaceDataset:
@@ -136,7 +136,7 @@ def test_marked_objects_are_recoloured_and_pasted_onto_others(
     assert objects is not None
     assert objects.sum() == 40 * 56
     assert FaceDataset(dataset).objects(0) is None
-    data = Data(FaceDataset(dataset, "train"), [marked], share=0.5, occluded=1.0)
+    data = Data(FaceDataset(dataset, "train"), [marked], extra_share=0.5, occlude=1.0)
     images, labels, clear = Batches(data, Augment(96, 1.0), 12, 0).at(0)
     assert (labels == OCCLUDED).any((1, 2)).mean() > 0.7
     pasted = [i for i in range(12) if (images[i] != clear[i]).any()]
@@ -146,7 +146,7 @@ def test_marked_objects_are_recoloured_and_pasted_onto_others(
 
 
 def test_the_same_step_gives_the_same_occluded_batch(dataset: Path) -> None:
-    data = Data(FaceDataset(dataset, "train"), occluded=0.7)
+    data = Data(FaceDataset(dataset, "train"), occlude=0.7)
     first, again = (Batches(data, Augment(96), 4, 3).at(5) for _ in range(2))
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)

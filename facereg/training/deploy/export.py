@@ -1,4 +1,4 @@
-"""Write a network as ONNX, and check it against torch."""
+"""Export a network to ONNX, and compare it with torch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ OPSET = 17
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an exported network is from torch's on the same crops.
+    """Difference of an exported network from torch's on the same crops.
 
     Attributes:
         difference: largest absolute difference of a logit.
-        equal: share of pixels with the same label, at the logits' resolution.
-        crops: how many crops were compared.
+        equal: share of pixels with equal labels, at the resolution of the logits.
+        crops: number of crops compared.
     """
 
     difference: float
@@ -39,12 +39,12 @@ class Agreement:
 def export_onnx(network: PSPNet, card: dict[str, Any], path: Path) -> None:
     """Write the network with its preprocessing: ``crops`` (N, S, S, 3) uint8 BGR to ``logits``.
 
-    N is free; S is the card's input size. The file appears under its name when it is complete.
+    N is any number; S is the card's input size. The file appears when it is complete.
     """
     deployed = Deployed(network, card["mean"], card["std"]).eval()
     size = int(card["input_size"])
     with AtomicFile(path, overwrite=True) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own exporter, about itself
+        warnings.simplefilter("ignore")  # torch's exporter warns about itself
         torch.onnx.export(
             deployed,
             (torch.zeros(1, size, size, 3, dtype=torch.uint8),),

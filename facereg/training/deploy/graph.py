@@ -1,4 +1,4 @@
-"""What an ONNX graph keeps as constants: read, added, dropped."""
+"""Read, add and remove the constants of an ONNX graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def constants(graph: Any) -> dict[str, NDArray[Any]]:
+def read_constants(graph: Any) -> dict[str, NDArray[Any]]:
     """Read every constant of a graph, by name."""
     from onnx import numpy_helper
 
@@ -16,15 +16,15 @@ def constants(graph: Any) -> dict[str, NDArray[Any]]:
 
 
 def add_constant(graph: Any, name: str, array: NDArray[Any]) -> str:
-    """Add a constant of its own: the exporter lets layers whose weights are equal share one."""
+    """Add a constant. Existing ones are not changed: layers with equal weights may share one."""
     from onnx import numpy_helper
 
     graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
     return name
 
 
-def drop_unused(graph: Any) -> None:
-    """Drop what no node takes any more."""
+def remove_unused_constants(graph: Any) -> None:
+    """Remove the constants that no node reads."""
     used = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)

@@ -1,9 +1,9 @@
-"""Turn an exported network into 8-bit integers.
+"""Quantise an exported network to 8-bit integers.
 
 Static quantisation, per channel: Jacob et al., "Quantization and Training of Neural Networks for
-Efficient Integer-Arithmetic-Only Inference", CVPR 2018. What rounded weights add to each channel on
-average is taken off its bias: Nagel et al., "Data-Free Quantization Through Weight Equalization and
-Bias Correction", ICCV 2019, with means that are measured.
+Efficient Integer-Arithmetic-Only Inference", CVPR 2018. The mean error that rounded weights add to
+each channel is subtracted from its bias: Nagel et al., "Data-Free Quantization Through Weight
+Equalization and Bias Correction", ICCV 2019, with measured means.
 """
 
 from __future__ import annotations
@@ -19,24 +19,30 @@ from numpy.typing import NDArray
 
 from ...output import write_file
 from ...types import Image
-from .fold_input import CENTRE, fold_normalisation, take_blocks, take_bytes
-from .graph import constants, drop_unused
+from .fold_input import (
+    ZERO_POINT,
+    fold_normalisation,
+    skip_conversion,
+    widen_first_convolution,
+)
+from .graph import read_constants, remove_unused_constants
 
-#: Least share of a concatenation's scale that one of its inputs must have to be given the whole.
-SAME_SCALE = 0.7
+#: An input of a concatenation takes over the scale of the result if its own is at least this
+#: fraction of it.
+MIN_SCALE_RATIO = 0.7
 
-#: Most that two weights beside one another, of one sign, may come to before they are rounded. Times
-#: 255 it fits 16 bits, in which processors without VNNI add up two products, and cut off the rest.
-PAIR = 127.5
+#: Maximum sum of two neighbouring weights of equal sign, before rounding. Times 255 it fits into 16
+#: bits, in which processors without VNNI add two products; larger sums would saturate.
+MAX_PAIR_SUM = 127.5
 
 
 def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
-    """Write the 8-bit form of a file that `export.export_onnx` wrote.
+    """Write the 8-bit twin of a file that `export.export_onnx` wrote.
 
     Args:
         source: the floating-point ``.onnx`` file.
-        path: where to write.
-        crops: (S, S, 3) uint8 BGR each; the ranges of all features are measured on them.
+        path: the file to write.
+        crops: (S, S, 3) uint8 BGR each; the ranges of all activations are measured on them.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -60,11 +66,14 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
         ready, part = Path(folder) / "ready.onnx", Path(folder) / path.name
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         exact = onnx.load(str(ready))
-        centred = fold_normalisation(exact.graph)
-        take_blocks(exact.graph)
-        drop_unused(exact.graph)
+        centered = fold_normalisation(exact.graph)
+        widen_first_convolution(exact.graph)
+        remove_unused_constants(exact.graph)
         onnx.save(exact, str(ready))
-        exactly = {"scale": np.array(1, np.float32), "zero_point": np.array(CENTRE, np.uint8)}
+        input_scale = {
+            "scale": np.array(1, np.float32),
+            "zero_point": np.array(ZERO_POINT, np.uint8),
+        }
         quantize_static(
             str(ready),
             str(part),
@@ -74,58 +83,58 @@ def quantize(source: Path, path: Path, crops: Sequence[Image]) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            # Pooling over cells that divide unevenly: little work, and sums that would be cut off.
+            # Pooling over uneven cells: little work, and sums that would saturate.
             nodes_to_exclude=[node.name for node in exact.graph.node if node.op_type == "MatMul"],
             extra_options={
-                "TensorQuantOverrides": {centred: [exactly], **_weight_ranges(exact.graph)}
+                "TensorQuantOverrides": {centered: [input_scale], **_weight_ranges(exact.graph)}
             },
         )
         model = onnx.load(str(part))
-        take_bytes(model.graph, centred)
+        skip_conversion(model.graph, centered)
         _correct_biases(model.graph, exact, crops)
         _share_scales(model.graph)
-        drop_unused(model.graph)
+        remove_unused_constants(model.graph)
         onnx.save(model, str(part))
         write_file(path, part.read_bytes())
 
 
 def _weight_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
-    """Choose each output channel's range of weights, so that no processor cuts a sum off.
+    """Choose the weight range of each output channel so that no sum saturates on any processor.
 
-    All give the same then. A range is 1.26 times as wide as the weights, on average; half of the
-    range, which ONNX Runtime's ``reduce_range`` leaves, costs 0.003 mean F1, and this nothing.
+    All processors then give equal results. The ranges are 1.26 times as wide as the weights, on
+    average, at no cost; ONNX Runtime's ``reduce_range`` doubles them and costs 0.003 mean F1.
     """
     from onnxruntime.quantization import QuantType
 
-    values = constants(graph)
+    values = read_constants(graph)
     ranges = {}
     for name in [node.input[1] for node in graph.node if node.op_type == "Conv"]:
         weights = np.asarray(values[name], np.float64)
         if weights.shape[1] == 1:
-            continue  # depthwise: added up in 32 bits
+            continue  # depthwise: summed in 32 bits
         top = np.abs(weights).max((1, 2, 3)).clip(1e-12)
         rows = (127 * weights / top[:, None, None, None]).transpose(0, 2, 3, 1)
         rows = rows.reshape(len(rows), -1)
         pairs = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).reshape(len(rows), -1, 2)
         sums = [np.maximum(sign * pairs, 0).sum(2).max(1) for sign in (1, -1)]
-        top = top * np.maximum(1, np.max(sums, 0) / PAIR)
+        top = top * np.maximum(1, np.max(sums, 0) / MAX_PAIR_SUM)
         ranges[name] = [{"rmin": np.float32(-most), "rmax": np.float32(most)} for most in top]
         ranges[name][0] |= {"axis": 0, "quant_type": QuantType.QInt8, "symmetric": True}
     return ranges
 
 
 def _correct_biases(graph: Any, exact: Any, crops: Sequence[Image]) -> None:
-    """Take off each channel's bias what its rounded weights add to it on average.
+    """Subtract from each bias the mean error that rounded weights add to its channel.
 
     Args:
-        graph: the quantised one.
-        exact: the model that it was made of.
-        crops: what the averages are measured on.
+        graph: the quantised graph.
+        exact: the model before quantisation.
+        crops: crops to measure the means on.
     """
     from onnx import numpy_helper
 
-    weights, means = constants(exact.graph), _input_means(exact, crops)
-    values = constants(graph)
+    weights, means = read_constants(exact.graph), _input_means(exact, crops)
+    values = read_constants(graph)
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
     for conv in [node for node in graph.node if node.op_type == "Conv"]:
@@ -140,32 +149,32 @@ def _correct_biases(graph: Any, exact: Any, crops: Sequence[Image]) -> None:
 
 
 def _input_means(model: Any, crops: Sequence[Image]) -> dict[str, NDArray[np.float64]]:
-    """Measure the mean of each channel that each convolution takes, by its weights' name."""
+    """Measure the channel means of each convolution's input, by the name of its weights."""
     import onnxruntime
     from onnx import TensorProto, helper
 
     convs = [node for node in model.graph.node if node.op_type == "Conv"]
-    taken = sorted({conv.input[0] for conv in convs})
-    telling = copy.deepcopy(model)
-    telling.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in taken
+    inputs = sorted({conv.input[0] for conv in convs})
+    observed = copy.deepcopy(model)
+    observed.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inputs
     )
     session = onnxruntime.InferenceSession(
-        telling.SerializeToString(), providers=["CPUExecutionProvider"]
+        observed.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    sums: dict[str, Any] = dict.fromkeys(taken, 0.0)
+    sums: dict[str, Any] = dict.fromkeys(inputs, 0.0)
     for crop in crops:
-        for name, features in zip(taken, session.run(taken, {"crops": crop[None]}), strict=True):
+        for name, features in zip(inputs, session.run(inputs, {"crops": crop[None]}), strict=True):
             sums[name] = sums[name] + features.mean((0, 2, 3), dtype=np.float64)
     return {conv.input[1]: sums[conv.input[0]] / len(crops) for conv in convs}
 
 
 def _share_scales(graph: Any) -> None:
-    """Give what is laid beside one another the scale of the whole: it is copied then, as it is.
+    """Give the inputs of a concatenation the scale of its result, so that they are only copied.
 
-    A narrower input keeps its own, which tells its values more finely.
+    An input with a much smaller range keeps its finer scale.
     """
-    values = constants(graph)
+    values = read_constants(graph)
     makers = {name: node for node in graph.node for name in node.output}
     users = {name: [n for n in graph.node if name in n.input] for name in makers}
     for concat in [node for node in graph.node if node.op_type == "Concat"]:
@@ -174,7 +183,7 @@ def _share_scales(graph: Any) -> None:
             read = makers[name]
             written = makers[read.input[0]]
             alone = written.op_type == "QuantizeLinear" and len(users[written.output[0]]) == 1
-            fits = values[read.input[1]] >= SAME_SCALE * values[scale]
+            fits = values[read.input[1]] >= MIN_SCALE_RATIO * values[scale]
             if alone and fits and values[read.input[2]] == values[zero]:
                 for node in (read, written):
                     node.input[1], node.input[2] = scale, zero
