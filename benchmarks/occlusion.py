@@ -22,7 +22,7 @@ from PIL import Image
 
 from facereg.plugins.pspnet.segmenter import PSPNetSegmenter
 from facereg.regions import GROUPS, IDS
-from facereg.registry import Registry
+from facereg.registry.registry import Registry
 
 FACE, OBJECT = 1, 2
 

@@ -4,9 +4,8 @@
     python benchmarks/peer_accuracy.py PEER.tflite --agreement FOLDER_OF_CROPS
 
 The peer is BiSeNetV2 for CelebAMask-HQ (19 classes, 448 x 448, 8 bit), run by ai-edge-litert. It
-knows no eyelids and does not say which brow, eye or ear is whose, so both networks are scored on
-groups (eyebrows, eyes, lips, ears) and on what both know; what facereg calls eyelid is counted as
-skin, as the peer's training data has it.
+has no eyelids and does not separate left from right, so both networks are scored on merged classes
+(eyebrows, eyes, ears); eyelids count as skin, as in the peer's training data.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from facereg.training.dataset import FaceDataset
 from facereg.training.evaluate import Predict
 from facereg.training.metrics import Confusion
 
-#: What both networks can say.
+#: The classes that both networks have.
 NAMES = (
     *("background", "skin", "eyebrows", "eyes", "nose", "lower_lip", "mouth_interior"),
     *("upper_lip", "hair", "ears", "head_covering", "glasses", "neck", "clothing"),
     *("earring", "necklace"),
 )
-#: The peer's classes, in its order.
+#: The peer's classes, in the order of its ids.
 PEER = (
     *("background", "skin", "eyebrows", "eyebrows", "eyes", "eyes", "glasses", "ears", "ears"),
     *("earring", "nose", "mouth_interior", "upper_lip", "lower_lip", "neck", "necklace"),
@@ -53,7 +52,7 @@ THEIRS = np.array([NAMES.index(name) for name in PEER], np.uint8)
 
 
 def peer(path: Path) -> Predict:
-    """Load the peer; it gives the shared classes directly."""
+    """Load the peer; it returns the shared classes."""
     from ai_edge_litert.interpreter import Interpreter
 
     network = Interpreter(model_path=str(path), num_threads=2)
@@ -72,7 +71,7 @@ def peer(path: Path) -> Predict:
 
 
 def accuracy(theirs: Predict, ours: Predict, data: FaceDataset) -> dict[str, object]:
-    """Score both on the same images."""
+    """Score both networks on the same images."""
     found = {"peer": Confusion(NAMES), "facereg": Confusion(NAMES)}
     for i in range(len(data)):
         image, truth = data.image(i), data.labels(i)
@@ -83,7 +82,7 @@ def accuracy(theirs: Predict, ours: Predict, data: FaceDataset) -> dict[str, obj
 
 
 def agreement(theirs: Predict, ours: Predict, folder: Path) -> dict[str, object]:
-    """Take the peer's maps for the truth; list the images that agree least."""
+    """Score facereg against the peer's maps, and list the images that differ most."""
     pooled, shares = Confusion(NAMES), {}
     for path in sorted(folder.glob("*.jpg")):
         image = np.asarray(cv2.imread(str(path)), np.uint8)
@@ -107,12 +106,12 @@ def main() -> None:
     args = parser.parse_args()
     theirs = peer(args.peer)
     ours = Registry().build("segmenter", args.segmenter).parse_crop
-    found: dict[str, object] = {}
+    results: dict[str, object] = {}
     if args.dataset:
-        found["accuracy"] = accuracy(theirs, ours, FaceDataset(args.dataset, args.split))
+        results["accuracy"] = accuracy(theirs, ours, FaceDataset(args.dataset, args.split))
     if args.agreement:
-        found["agreement"] = agreement(theirs, ours, args.agreement)
-    print(json.dumps(found, indent=1))
+        results["agreement"] = agreement(theirs, ours, args.agreement)
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""Count left/right mistakes and holes in a model's label maps of labelled face crops.
+"""Count left/right errors and holes in a model's label maps of labelled face crops.
 
     python -m benchmarks.sides DATASET --split val [-s pspnet:weights=FILE]
 
-Judged are frontal faces: both eyes are labelled, and the nose is between them. The line through the
-nose's centre, across the line between the eyes, divides the face. A side is *wrong* where at least
-`LEAST` pixels, and a tenth, of a left (right) brow, eye, eyelid or ear lie beyond that line; a pair
-is *doubled* where its left and right lie on the same side, by their centres. A *hole* is at least
-`LEAST` connected pixels called background, enclosed by the head, that the labels do not call so.
+Only frontal faces count: both eyes are labelled, and the nose is between them. A line through the
+center of the nose, perpendicular to the line between the eyes, divides the face. A side is *wrong*
+if at least `MIN_PIXELS` pixels, and a tenth, of a left (right) eyebrow, eye, eyelid or ear lie
+across that line. A pair is *doubled* if the centers of its left and right part are on one side. A
+*hole* is at least `MIN_PIXELS` connected pixels of predicted background, enclosed by the head, that
+are mostly not background in the labels.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from facereg.registry.registry import Registry
 from facereg.training.dataset import FaceDataset
 from facereg.training.evaluate import Predict, predictions
 
-LEAST = 20
+MIN_PIXELS = 20
 PAIRS = tuple(
     (CLASSES.index(f"left_{part}"), CLASSES.index(f"right_{part}"))
     for part in ("eyebrow", "eye", "eyelid", "ear")
@@ -33,16 +34,16 @@ NOSE = CLASSES.index("nose")
 Map = NDArray[np.uint8]
 
 
-def centre(labels: Map, label: int) -> NDArray[np.float64] | None:
-    """Find the centre of a class, (x, y); None where there is hardly any of it."""
+def center(labels: Map, label: int) -> NDArray[np.float64] | None:
+    """Return the center of a class, (x, y); None if it has fewer than `MIN_PIXELS` pixels."""
     rows, columns = np.nonzero(labels == label)
-    return None if len(rows) < LEAST else np.array([columns.mean(), rows.mean()])
+    return None if len(rows) < MIN_PIXELS else np.array([columns.mean(), rows.mean()])
 
 
-def across(truth: Map) -> tuple[NDArray[np.float64], float] | None:
-    """Find the direction from right to left eye, and where the nose is along it, if frontal."""
-    left, right = (centre(truth, label) for label in PAIRS[1])
-    nose = centre(truth, NOSE)
+def face_axis(truth: Map) -> tuple[NDArray[np.float64], float] | None:
+    """Return the direction from right to left eye and the nose's position along it, if frontal."""
+    left, right = (center(truth, label) for label in PAIRS[1])
+    nose = center(truth, NOSE)
     if left is None or right is None or nose is None:
         return None
     direction = (left - right) / np.linalg.norm(left - right)
@@ -50,42 +51,42 @@ def across(truth: Map) -> tuple[NDArray[np.float64], float] | None:
     return (direction, float(nose @ direction)) if 0.3 < place < 0.7 else None
 
 
-def mistakes(truth: Map, guess: Map) -> Counter[str] | None:
-    """Count what is wrong in one frontal face; None if it is not frontal."""
-    found = across(truth)
-    if found is None:
+def count_errors(truth: Map, prediction: Map) -> Counter[str] | None:
+    """Count the errors in one face; None if it is not frontal."""
+    axis = face_axis(truth)
+    if axis is None:
         return None
-    direction, middle = found
-    y, x = np.mgrid[: guess.shape[0], : guess.shape[1]]
+    direction, middle = axis
+    y, x = np.mgrid[: prediction.shape[0], : prediction.shape[1]]
     leftward = x * direction[0] + y * direction[1] > middle
     counts: Counter[str] = Counter(faces=1)
     for left, right in PAIRS:
-        centres = [centre(guess, label) for label in (left, right)]
-        sides = [float(c @ direction) > middle for c in centres if c is not None]
+        centers = [center(prediction, label) for label in (left, right)]
+        sides = [float(c @ direction) > middle for c in centers if c is not None]
         counts["doubled"] += len(sides) == 2 and sides[0] == sides[1]
         for label, beyond in ((left, ~leftward), (right, leftward)):
-            area, wrong = (guess == label).sum(), ((guess == label) & beyond).sum()
-            counts["wrong"] += bool(wrong >= max(LEAST, area / 10))
-    counts["holes"] += holes(truth, guess)
+            area, wrong = (prediction == label).sum(), ((prediction == label) & beyond).sum()
+            counts["wrong"] += bool(wrong >= max(MIN_PIXELS, area / 10))
+    counts["holes"] += count_holes(truth, prediction)
     return counts
 
 
-def holes(truth: Map, guess: Map) -> int:
-    """Count enclosed patches of background that the labels do not call so."""
-    count, patches, stats, _ = cv2.connectedComponentsWithStats((guess == 0).view(np.uint8))
+def count_holes(truth: Map, prediction: Map) -> int:
+    """Count enclosed patches of background that are something else in the labels."""
+    count, patches, stats, _ = cv2.connectedComponentsWithStats((prediction == 0).view(np.uint8))
     edge = np.concatenate([patches[0], patches[-1], patches[:, 0], patches[:, -1]])
     inner = set(range(1, count)) - set(np.unique(edge).tolist())
     return sum(
-        bool(stats[i, cv2.CC_STAT_AREA] >= LEAST and (truth[patches == i] != 0).mean() > 0.5)
+        bool(stats[i, cv2.CC_STAT_AREA] >= MIN_PIXELS and (truth[patches == i] != 0).mean() > 0.5)
         for i in inner
     )
 
 
-def count(data: FaceDataset, predict: Predict) -> dict[str, int]:
-    """Add up a whole dataset."""
+def count_dataset(data: FaceDataset, predict: Predict) -> dict[str, int]:
+    """Add up the errors of a dataset."""
     total: Counter[str] = Counter({"faces": 0, "wrong": 0, "doubled": 0, "holes": 0})
-    for _, truth, guess in predictions(data, predict):
-        total.update(mistakes(truth, guess) or {})
+    for _, truth, prediction in predictions(data, predict):
+        total.update(count_errors(truth, prediction) or {})
     return dict(total)
 
 
@@ -98,7 +99,7 @@ def main() -> None:
     args = parser.parse_args()
     data = FaceDataset(args.dataset, args.split)
     segmenter = Registry().build("segmenter", args.segmenter)
-    print(json.dumps(count(data, segmenter.parse_crop)))
+    print(json.dumps(count_dataset(data, segmenter.parse_crop)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Show the labelled pictures that the shipped model parses worst: picture, truth, answer.
+"""Show the labelled images that the shipped model parses worst: image, truth, prediction.
 
     python benchmarks/worst.py DATASET --split val -o worst.png
     python benchmarks/worst.py DATASET --split val --class glasses -o worst.png
 
-Worst by mean F1; with ``--class`` by the pixels of that class that are missed or invented, and the
-share of all such pixels that each picture has is printed.
+They are sorted by mean F1; with ``--class`` by the number of that class's wrong pixels, and each
+image's share of all wrong pixels is printed.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from facereg.training.metrics import Confusion
 from facereg.types import Image, Labels
 from facereg.views import PALETTE
 
+#: Images to show, columns of the sheet, and side of an image in pixels.
 COUNT, COLUMNS, SIDE = 12, 3, 150
 
 
-def mean_f1(truth: Labels, guess: Labels) -> float:
-    """Score one picture: the mean over the foreground classes in its truth or in its answer."""
+def mean_f1(truth: Labels, prediction: Labels) -> float:
+    """Return the mean F1 of one image over the foreground classes that occur."""
     confusion = Confusion()
-    confusion.add(truth, guess)
+    confusion.add(truth, prediction)
     return float(np.nanmean(confusion.f1()[1:]))
 
 
-def errors(truth: Labels, guess: Labels, label: int) -> int:
-    """Count the pixels of a class that an answer misses or invents."""
-    return int(np.count_nonzero((truth == label) != (guess == label)))
+def errors(truth: Labels, prediction: Labels, label: int) -> int:
+    """Count the missing and the false pixels of a class."""
+    return int(np.count_nonzero((truth == label) != (prediction == label)))
 
 
-def panel(image: Image, truth: Labels, guess: Labels) -> Image:
-    """Lay picture, truth and answer side by side."""
-    parts = [image, PALETTE[truth], PALETTE[guess]]
+def panel(image: Image, truth: Labels, prediction: Labels) -> Image:
+    """Place image, truth and prediction side by side."""
+    parts = [image, PALETTE[truth], PALETTE[prediction]]
     return np.hstack([cv2.resize(p, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for p in parts])
 
 
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     data = FaceDataset(args.dataset, args.split)
-    answers = [found[1:] for found in predictions(data, PSPNetSegmenter().parse_crop)]
+    answers = [pair[1:] for pair in predictions(data, PSPNetSegmenter().parse_crop)]
     if args.name is None:
         scores = np.array([mean_f1(*answer) for answer in answers])
         order = np.argsort(scores)

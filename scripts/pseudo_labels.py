@@ -2,13 +2,14 @@
 
     python -m scripts.pseudo_labels PHOTOS PEER.tflite OUTPUT
 
-Each photograph's best face is cropped as ``facereg run`` crops it. The shipped model and the peer
-network of benchmarks/peer_accuracy.py parse the crop and its mirror image. A pixel has the label
-that the peer gives it in both, where the shipped model holds that for likely too (`LIKELY`): the
-peer learnt from many more photographs, and so decides where the shipped model is unsure. Every
-other pixel, and what lies outside the photograph, is 255, which training passes over. So is a head
-covering that the shipped model is not sure of (`SURE`), or a small one (`LEAST_HAT`): both see one
-in hair that the photograph's edge cuts off. OUTPUT becomes a dataset for ``facereg train --also``.
+The best face of each photograph is cropped as ``facereg run`` crops it. The shipped model and the
+peer network of benchmarks/peer_accuracy.py parse the crop and its mirror image. A pixel gets the
+label that the peer gives it in both, if the shipped model considers it likely too
+(`MIN_LIKELY`): the peer was trained on many more photographs, so it decides if the shipped model is
+unsure. All other pixels, and those outside the photograph, are 255, which training skips. Head
+coverings are also 255 if the shipped model is unsure (`MIN_SURE`) or if they are small
+(`MIN_HAT_SHARE`): both networks see one in hair that the edge of the photograph cuts off. OUTPUT
+becomes a dataset for ``facereg train --also``.
 """
 
 from __future__ import annotations
@@ -28,19 +29,20 @@ from facereg.plugins.pspnet.engines import Compute, build_engine
 from facereg.regions import IDS
 from facereg.registry.registry import Registry
 from facereg.training.augment import MIRRORED_LABELS
+from facereg.training.dataset import IGNORE
 from facereg.training.evaluate import Predict
 from facereg.types import Frame
 
-#: Least probability of the peer's region in the shipped model's eyes.
-LIKELY = 0.3
-#: The same for a head covering; and of a class within its region, such as a side.
-SURE = 0.6
-#: Least share of the kept pixels that a head covering is believed from; smaller ones are hair.
-LEAST_HAT = 0.07
+#: Minimum probability that the shipped model gives the peer's region.
+MIN_LIKELY = 0.3
+#: Minimum probability of a head covering, and of a class within its region, such as a side.
+MIN_SURE = 0.6
+#: Minimum share of the kept pixels in a head covering; a smaller one is probably hair.
+MIN_HAT_SHARE = 0.07
 
 
 class Labeller:
-    """Both networks and the detector."""
+    """Finds a face and labels it by two networks."""
 
     def __init__(self, peer_path: Path) -> None:
         model = find_model("base")
@@ -50,29 +52,31 @@ class Labeller:
         self._detector = Registry().build("detector", "mtcnn")
 
     def crop(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
-        """Cut out the best face, (S, S, 3), and say which pixels are of the photograph, (S, S)."""
+        """Cut out the best face, (S, S, 3), and mark the pixels inside the photograph, (S, S)."""
         faces = self._detector.detect(Frame(image, 0, 0.0))
         if not faces:
             return None
-        face = max(faces, key=lambda found: found.score * found.box.area)
+        face = max(faces, key=lambda face: face.score * face.box.area)
         matrix = crop_matrix(face, self._scale, self._size)
         inside = cut(np.full(image.shape, 255, np.uint8), matrix, self._size)[..., 0] == 255
         return cut(image, matrix, self._size), inside
 
     def labels(self, crop: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """Parse a crop: (S, S) class ids, 255 where unsure and outside the photograph."""
+        """Label a crop, (S, S) class ids, 255 if unsure or outside the photograph."""
         logits = self._engine.logits(np.stack([crop, crop[:, ::-1]]))
         shares = [_probabilities(planes, self._size) for planes in logits]
         mean = (shares[0] + shares[1][MIRRORED_LABELS[: len(shares[1])]][..., ::-1]) / 2
-        theirs = self._peer(crop, inside.shape)
+        peer_labels = self._peer(crop, inside.shape)
         mirrored = self._peer(np.ascontiguousarray(crop[:, ::-1]), inside.shape)[:, ::-1]
-        allowed = mean * (OURS[: len(mean), None, None] == theirs)
+        allowed = mean * (OURS[: len(mean), None, None] == peer_labels)
         labels = np.asarray(allowed.argmax(0), np.uint8)
         likely, best = allowed.sum(0), allowed.max(0)
-        kept = inside & (theirs == mirrored) & (likely > LIKELY) & (best > SURE * likely)
+        kept = (
+            inside & (peer_labels == mirrored) & (likely > MIN_LIKELY) & (best > MIN_SURE * likely)
+        )
         hat = kept & (labels == IDS["head_covering"])
-        kept &= ~hat | (best > SURE)
-        if hat.sum() < LEAST_HAT * kept.sum():
+        kept &= ~hat | (best > MIN_SURE)
+        if hat.sum() < MIN_HAT_SHARE * kept.sum():
             kept &= ~hat
         return np.asarray(np.where(kept, labels, IGNORE), np.uint8)
 
