@@ -63,7 +63,7 @@ SOURCE = (
 
 def get_parser() -> argparse.ArgumentParser:
     """Make the parser of the whole command line; it depends on no plugin."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="facereg",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -83,6 +83,15 @@ def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
     """Find the parser of each command in that of the whole command line."""
     found = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     return dict(next(found).choices)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong without the secrets and control characters that may be in it."""
+
+    def error(self, message: str) -> NoReturn:
+        from .errors import clean_text
+
+        super().error(clean_text(message))
 
 
 class _Version(argparse.Action):

@@ -191,6 +191,8 @@ def test_no_command_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) ->
         (["run", "in.mp4", "--detect-evry", "3"], "--detect-evry 3; did you mean --detect-every?"),
         (["run", "in.mp4", "more.mp4"], "unrecognized arguments: more.mp4"),
         (["models", "--vew=raw"], "unrecognized arguments: --vew=raw"),
+        (["run", "a", "rtsp://me:1234@cam\x1b[2J"], r"arguments: rtsp://me:***@cam\x1b[2J"),
+        (["run", "a", "--start", "\x1b[2J"], r"argument --start: '\x1b[2J' is neither"),
     ],
 )
 def test_an_unknown_argument_shows_the_usage_of_its_command(

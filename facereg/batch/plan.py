@@ -117,8 +117,12 @@ def make_plan(
     return jobs
 
 
-def find_recordings(inputs: Iterable[str]) -> Iterator[Recording]:
+def find_recordings(inputs: Iterable[str], *, lists: bool = True) -> Iterator[Recording]:
     """Yield the recordings that inputs mean; what is none is among them, with its problem.
+
+    Args:
+        inputs: as `make_plan` takes them.
+        lists: whether there may be lists among them.
 
     Raises:
         UsageError: a list cannot be read.
@@ -129,8 +133,8 @@ def find_recordings(inputs: Iterable[str]) -> Iterator[Recording]:
             yield Recording(Path(hide_secrets(text)), "", "is no file; facereg run takes a stream")
         elif path.exists():
             yield from _in_folder(path, "") if path.is_dir() else [Recording(path, path.stem)]
-        elif text.startswith(LIST_SIGN):
-            yield from find_recordings(_read_list(Path(text.removeprefix(LIST_SIGN))))
+        elif lists and text.startswith(LIST_SIGN):
+            yield from find_recordings(_read_list(Path(text[len(LIST_SIGN) :])), lists=False)
         elif glob.has_magic(text):
             yield from _matches(text)
         else:
@@ -140,7 +144,7 @@ def find_recordings(inputs: Iterable[str]) -> Iterator[Recording]:
 def _read_list(path: Path) -> list[str]:
     """Read the inputs in a file, one a line; what begins with # is a remark."""
     try:
-        lines = os.fsdecode(path.read_bytes()).splitlines()
+        lines = os.fsdecode(path.read_bytes()).removeprefix("\ufeff").splitlines()
     except OSError as e:
         raise UsageError(f"{LIST_SIGN}{path}: {e.strerror or e}") from e
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
@@ -171,7 +175,11 @@ def _in_folder(folder: Path, prefix: str, *, quiet: bool = False) -> Iterator[Re
         prefix: what the names of its videos begin with.
         quiet: whether nothing is said of what is neither, nor of sub-folders.
     """
-    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    try:
+        visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as e:
+        yield Recording(folder, folder.name, str(e.strerror or e))
+        return
     files = [path for path in visible if path.is_file()]
     pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]

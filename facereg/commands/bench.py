@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import statistics
 import sys
@@ -18,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..components import EndRun, Run, Sink, Source
-from ..errors import SourceError
+from ..errors import SourceError, clean_text
 from ..models import example
 from ..pipeline.processor import Processor
 from ..registry.registry import Registry
 from ..types import Face, FrameResult
+from .terminal import print_json
 
 #: Frames at the start whose times are left out, as models and caches warm up in them.
 WARM_UP_FRAMES = 5
@@ -192,7 +192,10 @@ class Bench:
 def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     measured = Bench(Registry(args.plugin), args).measure()
-    print(json.dumps(measured) if args.json else _table(measured))
+    if args.json:
+        print_json(measured)
+    else:
+        print(_table(measured))
     return 0
 
 
@@ -220,7 +223,7 @@ def _peak_memory() -> float | None:
 def _table(measured: dict[str, Any]) -> str:
     width, height = measured["size"]
     lines = [
-        f"{measured['source']}: {measured['frames']} frames of {width}x{height}",
+        f"{clean_text(measured['source'])}: {measured['frames']} frames of {width}x{height}",
         f"{measured['faces_per_frame']:.2f} faces a frame, {measured['cores']} cores",
         f"detector {measured['detector']}, segmenter {measured['segmenter']}",
         "",

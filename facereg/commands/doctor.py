@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -28,6 +27,7 @@ from ..video.run import executable, output_lines
 from . import options
 from .opencv import installed_opencvs, opencv_clash
 from .python_process import python_command
+from .terminal import print_json
 
 #: Opens a window system in a process of its own: it may hang, or end the process that asks.
 DISPLAY = "import pygame; pygame.display.init(); print(pygame.display.get_driver())"
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     checks = [check for probe in PROBES for check in _safely(probe)]
     if args.json:
         fine = all(check.state in ("ok", "none") for check in checks)
-        print(json.dumps({"ok": fine, "checks": [asdict(check) for check in checks]}, indent=2))
+        print_json({"ok": fine, "checks": [asdict(check) for check in checks]}, indent=2)
     else:
         for check in checks:
             print(f"{check.state:<9}{check.name:<16}{clean_text(check.detail)}")

@@ -65,6 +65,8 @@ def test_a_list_names_inputs(here: Path) -> None:
     (here / "list.txt").write_text("# today's\none.mp4\n\nvideos\n")
 
     assert names("@list.txt") == ["one.mp4", "a.mp4", "b.mp4"]
+    (here / "list.txt").write_bytes(b"\xef\xbb\xbfone.mp4\r\n@list.txt\r\n")
+    assert problems("@list.txt") == [None, "no such file or folder"]
     with pytest.raises(UsageError, match=r"none\.txt"):
         make_plan(["@none.txt"], OUT)
 

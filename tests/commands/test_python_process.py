@@ -50,3 +50,16 @@ def test_the_module_does_not_search_the_current_folder(trap: Path) -> None:
     )  # fmt: skip
 
     assert (done.returncode, trap.exists()) == (1, False), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use cannot be removed there")
+def test_a_folder_that_was_removed_is_no_trouble(tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[2])
+    command = f"cd {tmp_path} && rmdir {tmp_path} && {sys.executable} -m facereg models"
+    done = subprocess.run(
+        command, shell=True, env={**os.environ, "PYTHONPATH": root},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
