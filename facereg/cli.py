@@ -49,6 +49,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "train": ("facereg train dataset -o model.safetensors --minutes 60",),
     "export": ("facereg export model.onnx -s pspnet:weights=model.safetensors",),
     "bench": ("facereg bench", "facereg bench in.mp4 --frames 300"),
+    "verify": (
+        "facereg verify redacted.mp4",
+        "facereg verify redacted.mp4 --against in.mp4 --report proof.json",
+    ),
     "doctor": ("facereg doctor",),
     "plot": ("facereg plot faces.csv -o areas.png --regions eyes,lips",),
     "new-plugin": ("facereg new-plugin detector my_detector",),
@@ -74,7 +78,7 @@ def get_parser() -> argparse.ArgumentParser:
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for add in (_run, _batch, _plugins, _info, _models, _evaluate, _train, _export, _bench):
         add(_Adder(added))
-    for add in (_doctor, _plot, _new_plugin, _completion):
+    for add in (_verify, _doctor, _plot, _new_plugin, _completion):
         add(_Adder(added))
     return parser
 
@@ -321,6 +325,27 @@ def _bench(add: _Adder) -> None:
         help="maximum number of frames (default: %(default)s)",
     )
     _json(bench)
+
+
+def _verify(add: _Adder) -> None:
+    verify = add("verify", "search a redacted video for faces that can still be seen", plugins=True)
+    verify.add_argument("video", metavar="VIDEO", help="the finished file, or a folder of images")
+    verify.add_argument(
+        "--against", metavar="ORIGINAL", help="the video before redaction; makes the search surer"
+    )
+    verify.add_argument("--report", metavar="FILE.json", help="write what was found as JSON")
+    verify.add_argument(
+        "--pictures", metavar="DIR", help="write what can be seen of each face into a folder"
+    )
+    verify.add_argument("--overwrite", action="store_true", help="replace an existing report")
+    verify.add_argument(
+        "-d",
+        "--detector",
+        action="append",
+        default=[],
+        metavar="DETECTOR",
+        help="search with this detector, too; may be repeated",
+    )
 
 
 def _doctor(add: _Adder) -> None:
