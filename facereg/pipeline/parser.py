@@ -149,7 +149,7 @@ class Parser:
             if self.skipped <= MAX_LOGGED_SKIPS:
                 more = "; further ones are only counted" * (self.skipped == MAX_LOGGED_SKIPS)
                 log.warning("%s; frame passed on without faces%s", e, more)
-            return FrameResult(frame)
+            return FrameResult(frame, parsed=False)
 
     def _faces(self, frame: Frame, coming: Sequence[Frame]) -> tuple[Face, ...]:
         if self._tracker is not None:
