@@ -17,7 +17,7 @@ from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
 from ..video.clock import FrameClock
 from ..video.container import Container, look_into
-from ..video.damage import describe_damage, is_cut_off
+from ..video.damage import describe_damage, find_structural_damage
 from ..video.decoder import Decoder
 from ..video.media import choose_video, open_file
 from .images import IMAGE_SUFFIXES
@@ -138,9 +138,8 @@ class FileSource(Source):
 
     def _report_damage(self, read: int) -> None:
         """Warn if frames are missing because the file is cut off or damaged."""
-        text = describe_damage(
-            self._decoder.damage, read, self.info.frame_count, cut_off=is_cut_off(self._path)
-        )
+        structure = find_structural_damage(self._path)
+        text = describe_damage(self._decoder.damage, read, self.info.frame_count, structure)
         if text:
             log.warning("%s is cut off or damaged: %s", self.info.name, text)
 

@@ -16,7 +16,7 @@ from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
 from ..video.clock import FrameClock
 from ..video.container import Container, describe
-from ..video.damage import describe_damage
+from ..video.damage import CUT_OFF, describe_damage
 from ..video.decoder import Decoder, Picture
 from ..video.media import choose_video, open_url
 from .live import LiveFrames, Moment
@@ -158,9 +158,8 @@ class RtspSource(Source):
                 f"{self._called}: {e}; {index} of its {expected} frames were read"
             ) from e
         assert self._decoder is not None
-        text = describe_damage(
-            self._decoder.damage, index, expected, cut_off=index < MIN_FRACTION * expected
-        )
+        short = CUT_OFF if index < MIN_FRACTION * expected else ""
+        text = describe_damage(self._decoder.damage, index, expected, short)
         if text:
             log.warning("%s broke off or is damaged: %s", self._called, text)
 

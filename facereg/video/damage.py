@@ -9,8 +9,23 @@ from typing import BinaryIO
 #: Bytes of a packet in an MPEG transport stream: plain, with a time code, with error correction.
 TS_PACKET_BYTES = (188, 192, 204)
 
-#: Identifiers of Matroska: the header, and the segment that everything else is in.
-EBML_HEADER, EBML_SEGMENT = 0x1A45DFA3, 0x18538067
+#: Identifiers of Matroska: the header, the segment that everything else is in, a cluster of blocks.
+EBML_HEADER, EBML_SEGMENT, EBML_CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
+
+#: Those of all elements of a segment and of a cluster.
+ELEMENTS = frozenset(
+    (
+        *(EBML_HEADER, EBML_SEGMENT, EBML_CLUSTER),
+        # Seek head, information, tracks, cues, attachments, chapters, tags
+        *(0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367),
+        # Time, block, group of blocks, encrypted block, size of the last cluster, position, tracks
+        *(0xE7, 0xA3, 0xA0, 0xAF, 0xAB, 0xA7, 0x5854),
+        *(0xEC, 0xBF),  # room, checksum
+    )
+)
+
+#: What is wrong with a file's structure.
+CUT_OFF, BROKEN = "its end is missing", "a part of it is destroyed"
 
 #: A RIFF size that says nothing, as in a file that was written to a pipe.
 RIFF_UNKNOWN = (0, 0xFFFFFFFF)
@@ -35,7 +50,7 @@ class Damage:
     unreadable: str | None = None
 
 
-def describe_damage(damage: Damage, read: int, expected: int | None, *, cut_off: bool) -> str:
+def describe_damage(damage: Damage, read: int, expected: int | None, structure: str = "") -> str:
     """Say what is lost of a video, in a few words; nothing if it is whole.
 
     Args:
@@ -43,12 +58,12 @@ def describe_damage(damage: Damage, read: int, expected: int | None, *, cut_off:
         read: frames that came out.
         expected: frames that the file claims to have, or None. Many files can only guess it, so
             that a smaller number alone proves nothing.
-        cut_off: whether the file's structure ends before its end.
+        structure: what is wrong with the file's structure.
 
-    >>> describe_damage(Damage(lost=1), 49, 50, cut_off=False)
+    >>> describe_damage(Damage(lost=1), 49, 50)
     '49 of its 50 frames could be read; 1 packet could not be decoded'
     """
-    if not (cut_off or damage != Damage()):
+    if not structure and damage == Damage():
         return ""
     of = f" of its {expected}" if expected is not None and expected > read else ""
     parts = [f"{read}{of} frames could be read"]
@@ -58,8 +73,8 @@ def describe_damage(damage: Damage, read: int, expected: int | None, *, cut_off:
         parts.append(f"{_packets(damage.lost)} could not be decoded")
     if damage.unreadable:
         parts.append(f"the rest is unreadable ({damage.unreadable.lower()})")
-    elif cut_off or damage.missing:
-        parts.append("its end is missing")
+    elif structure or damage.missing:
+        parts.append(structure or CUT_OFF)
     return "; ".join(parts)
 
 
@@ -72,19 +87,32 @@ def is_cut_off(path: Path) -> bool:
 
     False for every other kind, and if its size is not written in it.
     """
+    return find_structural_damage(path, thorough=False) == CUT_OFF
+
+
+def find_structural_damage(path: Path, *, thorough: bool = True) -> str:
+    """Say what is wrong with the structure of an AVI, Matroska, WebM or MPEG-TS file.
+
+    Args:
+        path: the file.
+        thorough: look at every block of a Matroska file, which takes a second for each hour.
+
+    Returns:
+        `CUT_OFF`, `BROKEN`, or nothing for a sound file and for all other kinds.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(TS_PACKET_BYTES[-1] + 1)
         file.seek(0)
         if head[:4] == b"RIFF":
-            return _riff_is_cut(file, size)
+            return CUT_OFF if _riff_is_cut(file, size) else ""
         if head[:4] == EBML_HEADER.to_bytes(4, "big"):
-            return _matroska_is_cut(file, size)
+            return _walk_matroska(file, size, thorough=thorough)
     for packet in TS_PACKET_BYTES:
         start = packet - 188 if packet == 192 else 0
         if head[start : start + 1] == b"G" and head[start + packet : start + packet + 1] == b"G":
-            return size % packet != 0
-    return False
+            return CUT_OFF if size % packet else ""
+    return ""
 
 
 def _riff_is_cut(file: BinaryIO, size: int) -> bool:
@@ -100,20 +128,20 @@ def _riff_is_cut(file: BinaryIO, size: int) -> bool:
     return position - 1 > size  # some writers leave out the last padding byte
 
 
-def _matroska_is_cut(file: BinaryIO, size: int) -> bool:
-    """Walk the elements of the file and, if the segment has no size, those in it."""
+def _walk_matroska(file: BinaryIO, size: int, *, thorough: bool) -> str:
+    """Walk the elements of the file; those of its clusters too, if ``thorough``."""
     while file.tell() < size:
         element, length = _number(file, marked=True), _number(file, marked=False)
-        if element is None:
-            return True
-        if length is None and element == EBML_SEGMENT:
+        if element is None or (thorough and element not in ELEMENTS):
+            return BROKEN if file.tell() < size else CUT_OFF
+        if length is not None and file.tell() + length > size:
+            return CUT_OFF
+        if element in (EBML_SEGMENT, EBML_CLUSTER) and (thorough or length is None):
             continue  # look into it
         if length is None:
-            return False
-        if file.tell() + length > size:
-            return True
+            return ""
         file.seek(length, 1)
-    return False
+    return ""
 
 
 def _number(file: BinaryIO, *, marked: bool) -> int | None:

@@ -121,13 +121,13 @@ class Decoder:
         while failed < MAX_FAILED_READS:
             try:
                 for packet in self._container.demux(self._stream):
+                    failed = 0
+                    packets += packet.dts is not None or packet.size > 0  # the last one is empty
                     if not packet.size:  # a dropped frame of an AVI; to the decoder it is the end
                         continue
-                    failed = 0
-                    packets += 1
                     self.damage.corrupt += packet.is_corrupt
                     yield packet
-                self.damage.missing = max(0, self._indexed() - packets)
+                self.damage.missing = max(0, self._announced() - packets)
                 return
             except av.ExitError as e:
                 raise MediaError(f"no picture for {self._container.read_timeout:g} s") from e
@@ -135,10 +135,12 @@ class Decoder:
                 failed += 1
                 self.damage.unreadable = e.strerror or str(e)
 
-    def _indexed(self) -> int:
-        """Return how many packets a complete index names; 0 if the file has no such index."""
-        complete = "mov" in self._container.format.name
-        return len(self._stream.index_entries) if complete else 0
+    def _announced(self) -> int:
+        """Return how many packets the file says that it has; 0 if it does not say it exactly."""
+        kind = self._container.format.name
+        if "mov" in kind:
+            return len(self._stream.index_entries)
+        return self._stream.frames if kind == "avi" else 0
 
     def _decode(self, packet: Packet[VideoStream] | None) -> Iterator[Picture]:
         import av

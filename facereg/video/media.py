@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from av.error import FFmpegError
     from av.video.stream import VideoStream
 
+#: libavformat's flag AVFMT_FLAG_GENPTS, which PyAV sets.
+GENERATE_TIMES = 1
+
 #: Where servers listen if a URL does not say.
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
@@ -47,7 +50,7 @@ def open_file(path: Path) -> InputContainer:
     if not path.stat().st_size:
         raise MediaError(f"{path}: is empty")
     try:
-        return av.open(f"file:{path.absolute()}", "r", metadata_errors="replace")
+        return _as_stored(av.open(f"file:{path.absolute()}", "r", metadata_errors="replace"))
     except av.FFmpegError as e:
         raise MediaError(f"{path}: {_why_no_video(path, e)}") from e
 
@@ -74,13 +77,20 @@ def open_url(url: str, timeout: float, options: Mapping[str, str] | None = None)
         raise MediaError(f"it names no host; write {parts.scheme}://HOST/PATH")
     asked = time.monotonic()
     try:
-        return av.open(
+        container = av.open(
             url, "r", options=dict(options or {}), metadata_errors="replace",
             timeout=(timeout, timeout),
         )  # fmt: skip
     except av.FFmpegError as e:
         late = time.monotonic() - asked > 0.9 * timeout
         raise MediaError(_why_closed(url, port, timeout if late else None, e)) from e
+    return _as_stored(container)
+
+
+def _as_stored(container: InputContainer) -> InputContainer:
+    """Leave a packet without the time that it has not: guesses are wrong for AVI with B-frames."""
+    container.flags &= ~GENERATE_TIMES
+    return container
 
 
 def real_videos(container: InputContainer) -> list[VideoStream]:

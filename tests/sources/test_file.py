@@ -224,6 +224,7 @@ def test_variable_rate_keeps_jitter_gap_and_change(tmp_path: Path, suffix: str) 
     [
         ("raw.h264", ["-bf", "2"]),  # no times at all
         ("last_has_no_time.avi", ["-c:v", "mpeg4", "-bf", "2"]),
+        ("out_of_order.avi", ["-bf", "3"]),
     ],
 )
 def test_frames_without_a_time_follow_at_the_rate(
