@@ -550,6 +550,22 @@ def test_statistics_are_read_with_their_types(folder: Path) -> None:
     pandas.testing.assert_frame_equal(table, facereg.read_stats(folder / "faces.jsonl"))
 
 
+def test_every_kind_of_statistics_reads_the_same(
+    no_face_clip: Path, face_clip: Path, tmp_path: Path
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    for clip in (no_face_clip, face_clip):
+        paths = [tmp_path / f"{clip.stem}.{kind}" for kind in ("csv", "jsonl", "parquet")]
+        sinks = [word for path in paths for word in ("--sink", f"stats:path={path}")]
+        assert main(["run", str(clip), *sinks, "--quiet"]) == 0
+        table, *others = map(facereg.read_stats, paths)
+        assert len(table) == 10
+        assert table["id"].isna().all() == (clip == no_face_clip)
+        for other in others:
+            pandas.testing.assert_frame_equal(table, other)
+
+
 def test_a_frame_without_a_face_is_a_row_without_an_id(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     (tmp_path / "a.csv").write_text(

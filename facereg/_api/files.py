@@ -108,7 +108,8 @@ def _read_lines(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8") as lines:
         rows = [_flat(json.loads(line)) for line in lines]
     table = pd.DataFrame(rows)
-    table = table.reindex(columns=[c for c in _all_columns() if c in table or "_" in c])
+    optional = {"clock", "name"} - set(table.columns)
+    table = table.reindex(columns=[name for name in _all_columns() if name not in optional])
     areas = [f"{name}_area" for name in CLASSES[1:]]
     has_face = table["id"].notna()
     table.loc[has_face, areas] = table.loc[has_face, areas].fillna(0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +14,15 @@ from types import TracebackType
 from typing import Literal
 
 from ..components import FindView
-from ..errors import UsageError
+from ..errors import FaceregError, UsageError
 from ..pipeline.processor import Processor
 from ..pipeline.settings import Settings
 from ..pipeline.totals import Totals
 from ..registry.registry import Registry
 from ..types import FrameResult
 from .components import DETECTOR, SEGMENTER, build_segmenter, close_component, keep_after_fork
+
+log = logging.getLogger(__name__)
 
 
 def process(
@@ -83,7 +86,7 @@ class Results(Iterator[FrameResult]):
     def __init__(self, run: _Run) -> None:
         self._run = run
         # Called when this object is gone, and at the interpreter's end, whichever comes first.
-        self._finalizer = weakref.finalize(self, run.close)
+        self._finalizer = weakref.finalize(self, _close_dropped, run)
 
     @property
     def totals(self) -> Totals:
@@ -101,8 +104,13 @@ class Results(Iterator[FrameResult]):
         return self._run.next()
 
     def close(self) -> None:
-        """Stop reading and release everything. It can be called again."""
-        self._finalizer()
+        """Stop reading and release everything. It can be called again.
+
+        Raises:
+            FaceregError: a component cannot be closed.
+        """
+        self._finalizer.detach()
+        self._run.close()
 
     def __exit__(
         self,
@@ -114,6 +122,14 @@ class Results(Iterator[FrameResult]):
 
     def __repr__(self) -> str:
         return f"Results({self._run.names.source!r}, frames={self.totals.frames})"
+
+
+def _close_dropped(run: _Run) -> None:
+    """Close a run that nobody holds any more, and so nobody can be told of an error."""
+    try:
+        run.close()
+    except FaceregError as e:
+        log.warning("%s", e)
 
 
 @dataclass(frozen=True)
@@ -137,9 +153,8 @@ class _Run:
         self._settings, self._start, self._smooth = settings, start, smooth
         self._process = os.getpid()
         self._lock = threading.RLock()
-        self._opened = ExitStack()
         self._processor: Processor | None = None
-        self._results: Iterator[FrameResult] | None = None
+        self._results: Iterator[FrameResult] = iter(())
         self._find_view: FindView | None = None
         self._closed = False
 
@@ -154,9 +169,8 @@ class _Run:
             if self._closed:
                 raise UsageError("these results are closed; call process() again")
             if self._processor is None:
-                with ExitStack() as opened:
-                    self._processor = self._build(opened)
-                    self._opened = opened.pop_all()
+                self._processor = self._build()
+                self._results = self._processor.results()
 
     def next(self) -> FrameResult:
         """Return the next result; the last one, and an error, closes everything."""
@@ -165,10 +179,6 @@ class _Run:
             if self._closed:
                 raise StopIteration
             self.open()
-            assert self._processor is not None
-            if self._results is None:
-                self._opened.pop_all()  # the processor closes these once it has begun
-                self._results = self._processor.results()
             try:
                 return replace(next(self._results), find_view=self._find_view)
             except BaseException:
@@ -176,7 +186,11 @@ class _Run:
                 raise
 
     def close(self) -> None:
-        """Close what was opened. A thread that waits for a result comes to the end of them."""
+        """Close what was opened. A thread that waits for a result comes to the end of them.
+
+        Raises:
+            FaceregError: a component cannot be closed.
+        """
         if self._process != os.getpid():
             keep_after_fork(self._process, self._processor)
             return  # its threads are in the process that it was forked from
@@ -184,21 +198,21 @@ class _Run:
             self._processor.stop()
         with self._lock:
             self._closed = True
-            if isinstance(self._results, Generator):
-                self._results.close()
-            self._opened.close()
+            if self._processor is not None:
+                self._processor.close()
 
-    def _build(self, opened: ExitStack) -> Processor:
+    def _build(self) -> Processor:
         """Build everything, the cheapest first, so that a wrong name is found early."""
         names = self.names
         registry = Registry(names.plugins)
-        detector = registry.build("detector", names.detector)
-        opened.callback(close_component, "detector", detector)
-        segmenter = build_segmenter(registry, names.segmenter, self._smooth)
-        opened.callback(close_component, "segmenter", segmenter)
-        source = registry.open_source(names.source, start=self._start)
-        opened.callback(close_component, "source", source)
-        processor = Processor(source, detector, segmenter, (), self._settings)
+        with ExitStack() as opened:
+            detector = registry.build("detector", names.detector)
+            opened.callback(close_component, "detector", detector)
+            segmenter = build_segmenter(registry, names.segmenter, self._smooth)
+            opened.callback(close_component, "segmenter", segmenter)
+            source = registry.open_source(names.source, start=self._start)
+            processor = Processor(source, detector, segmenter, (), self._settings)
+            opened.pop_all()  # from now on the processor closes them
         self.totals, self._find_view = processor.totals, registry.view
         return processor
 
