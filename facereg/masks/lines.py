@@ -22,13 +22,6 @@ Line = dict[str, Any]
 
 LINES = "frames.jsonl"
 
-#: Names that a line may have for the file of its maps.
-FILE_NAMES: dict[Format, re.Pattern[str]] = {
-    "png": re.compile(r"[0-9]{6,20}\.png"),
-    "npz": re.compile(r"[0-9]{6,20}\.npz"),
-    "ffv1": re.compile(r"masks\.mkv"),
-}
-
 #: Largest coordinate and count in a line.
 MAX_INTEGER = 1 << 53
 
@@ -96,8 +89,7 @@ def parse_line(row: bytes, manifest: Manifest, last: int) -> Line:
         "index": _is_count(line.get("index")) and line["index"] > last,
         "time": _is_number(line.get("time")),
         "clock": isinstance(line.get("clock", ""), str),
-        "file": isinstance(line.get("file"), str)
-        and FILE_NAMES[manifest.format].fullmatch(line["file"]) is not None,
+        "file": _is_file_name(line.get("file"), line.get("index"), manifest.format),
         "name": isinstance(line.get("name", ""), str),
         "size": "size" not in line or (_is_list(line["size"], 2) and is_size(*line["size"][::-1])),
         **{key: key not in line or _is_count(line[key]) for key in CHECKSUMS.values()},
@@ -117,6 +109,15 @@ def map_size(line: Line, manifest: Manifest) -> tuple[int, int]:
     if "size" in line:
         return line["size"][1], line["size"][0]
     return manifest.size
+
+
+def _is_file_name(name: object, index: object, form: Format) -> bool:
+    """Whether a line names a file of the dump: no other file is ever read."""
+    if form == "ffv1":
+        return name == "masks.mkv"
+    if form == "png":
+        return is_integer(index) and name == f"{index:06d}.png"
+    return isinstance(name, str) and re.fullmatch(r"[0-9]{6,20}\.npz", name) is not None
 
 
 def _is_face(face: object, height: int, width: int) -> bool:

@@ -24,7 +24,7 @@ from .. import output
 from ..checkpoint import FrameParser, State, pack, unpack
 from ..checks import wrap_errors
 from ..errors import PluginError, SinkError
-from ..output import write_file
+from ..output import append_to, read_inside, write_file
 from ..types import Face, Frame, FrameResult, Labels
 from . import faces
 from .lines import Line
@@ -196,7 +196,7 @@ class _FaceLog:
         row = json.dumps({"index": frame.index, "time": frame.time, "faces": saved}) + "\n"
         try:
             if self._file is None:
-                self._file = self._path.open("ab", buffering=0)
+                self._file = append_to(self._path)
             written = self._file.write(row.encode())
         except OSError as e:
             raise SinkError(f"{self._path}: {e.strerror or e}") from e
@@ -303,8 +303,8 @@ class _EarlierRun:
 def _find(folder: Path, settings: object, kept: Sequence[Line], maps: Maps) -> _EarlierRun | None:
     """Read what an earlier run left; None if it is not whole, or of another kind of run."""
     try:
-        stored = unpack((folder / STATE).read_bytes())
-        rows = (folder / FACES).read_bytes().split(b"\n")
+        stored = unpack(read_inside(folder / STATE))
+        rows = read_inside(folder / FACES).split(b"\n")
         indices = [line["index"] for line in kept]
         count = indices.index(stored["index"]) + 1
         whole = [json.loads(row)["index"] for row in rows[:count]] == indices[:count]
