@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facereg.components import Run
 from facereg.errors import SinkError, UsageError
 from facereg.sinks.images import ImagesSink
 from facereg.sources.images import ImagesSource
-from facereg.types import FrameResult
+from facereg.types import FrameResult, SourceInfo
 from tests import clips
 from tests.sinks.results import feed, info, result
 
@@ -98,3 +99,91 @@ def test_quality_makes_larger_jpegs(tmp_path: Path):
     assert large > 2 * small
     with pytest.raises(UsageError, match=r"quality"):
         ImagesSink(path=tmp_path, quality=0)
+
+
+# One picture
+
+
+@pytest.mark.parametrize("name", ["o.png", "o.JPG", "o.jpeg", "o.webp", "o.bmp", "o.tiff"])
+def test_a_photo_becomes_a_photo(tmp_path: Path, name: str):
+    photo = info(stills=True, frame_count=1)
+    sink = ImagesSink(path=tmp_path / name, view="overlay")
+    feed(sink, photo, [result(1, name="me.png")])
+    with Image.open(tmp_path / name) as image:
+        assert image.size == (160, 120)
+    assert sink.report == {"path": str(tmp_path / name), "frames": 1}
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "source", [info(), info(stills=True, frame_count=3), info(live=True, rate=None)]
+)
+def test_many_frames_do_not_fit_into_one_picture(tmp_path: Path, source: SourceInfo):
+    with pytest.raises(UsageError, match=r"has more: name a folder .*: -o .*/out/$"):
+        feed(ImagesSink(path=tmp_path / "out.png"), source, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_earlier_picture_stays_until_the_new_one_is_complete(tmp_path: Path):
+    out = tmp_path / "out.png"
+    out.write_text("precious")
+    photo = info(stills=True, frame_count=1)
+    with pytest.raises(SinkError, match="exists; --overwrite"):
+        ImagesSink(path=out).open(photo, Run())
+    feed(ImagesSink(path=out, overwrite=True), photo, [])
+    assert out.read_text() == "precious"
+    feed(ImagesSink(path=out, overwrite=True), photo, [result(0)])
+    assert cv2.imread(str(out)).shape == (120, 160, 3)
+
+
+def test_a_size_that_a_kind_of_picture_cannot_have_is_said(tmp_path: Path):
+    wide = result(0, size=(20000, 2), faces=0)
+    photo = info(20000, 2, stills=True, frame_count=1)
+    with pytest.raises(SinkError, match=r"20000x2 cannot be written as .webp; use .png"):
+        feed(ImagesSink(path=tmp_path / "out.webp", view="raw"), photo, [wide])
+    assert list(tmp_path.iterdir()) == []
+
+
+# One run a folder
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path):
+    first, second = (ImagesSink(path=tmp_path / "out", overwrite=True) for _ in range(2))
+    first.open(info(), Run())
+    with pytest.raises(SinkError, match=r"another run"):
+        second.open(info(), Run())
+    second.close()
+    first.write(result(0))
+    first.close()
+    feed(second, info(), [result(1)])
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_run_without_frames_leaves_no_folder(tmp_path: Path):
+    feed(ImagesSink(path=tmp_path / "out"), info(), [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/tmp/evil.png", "a/b.png"])
+def test_a_frame_whose_name_leads_elsewhere_is_refused(tmp_path: Path, name: str):
+    with pytest.raises(SinkError, match=r"leads out of it"):
+        feed(ImagesSink(path=tmp_path / "out"), info(), [result(0, name=name)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_planted_link_is_replaced_and_not_followed(tmp_path: Path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("000000.png", ".000000.part.png"):
+        (out / name).symlink_to(victim)
+    feed(ImagesSink(path=out, overwrite=True), info(), [result(0)])
+    assert victim.read_text() == "precious"
+    assert cv2.imread(str(out / "000000.png")).shape == (120, 160, 3)
+
+
+def test_names_of_250_bytes_are_written(tmp_path: Path):
+    name = "ä" * 123 + ".png"
+    feed(ImagesSink(path=tmp_path / "out"), info(), [result(0, name=name)])
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [name]

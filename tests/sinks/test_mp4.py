@@ -316,3 +316,38 @@ def test_a_name_that_looks_like_an_option_or_a_protocol_is_a_name(
     for name in ("-y.mp4", "a:b.mp4", "100%d.mp4", "ein Gruß.mp4"):
         feed(Mp4Sink(path=Path(name)), info(), [result(i) for i in range(3)])
         assert clips.probe(tmp_path / name).frames == 3
+
+
+# Other runs, other people's links, long names
+
+
+def test_two_runs_do_not_write_one_video(tmp_path: Path):
+    first, second = (Mp4Sink(path=tmp_path / "out.mp4", overwrite=True) for _ in range(2))
+    first.open(info(), Run())
+    with pytest.raises(SinkError, match="another run"):
+        second.open(info(), Run())
+    second.close()
+    for i in range(3):
+        first.write(result(i))
+    first.close()
+    assert clips.probe(tmp_path / "out.mp4").frames == 3
+
+
+def test_planted_links_are_not_written_through(tmp_path: Path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (".out.complete.mp4", ".out.part.mp4", ".out.part2.mp4"):
+        (out / name).symlink_to(victim)
+    feed(Mp4Sink(path=out / "out.mp4"), info(), [result(i) for i in range(3)])
+    assert victim.read_text() == "precious"
+    assert not (out / "out.mp4").is_symlink()
+    assert clips.probe(out / "out.mp4").frames == 3
+
+
+def test_a_name_of_250_bytes_is_written(tmp_path: Path):
+    name = "ä" * 123 + ".mp4"
+    feed(Mp4Sink(path=tmp_path / name), info(), [result(i) for i in range(3)])
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert clips.probe(tmp_path / name).frames == 3
