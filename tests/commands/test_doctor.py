@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from facereg.cli import main
+from facereg.models import find_model
 
 pytestmark = pytest.mark.slow
 
@@ -66,8 +67,7 @@ def test_opencvs_of_different_versions_clash(tmp_path: Path) -> None:
 def model(folder: Path, name: str) -> None:
     """Write a model whose weights are not those that its card promises."""
     (folder / f"{name}.safetensors").write_bytes(b"weighty")
-    fields = ("architecture", "config", "classes", "input_size", "mean", "std", "crop_scale")
-    card = {**dict.fromkeys(fields, ""), "sha256": "0" * 64}
+    card = {**find_model("base").card, "sha256": "0" * 64}
     (folder / f"{name}.json").write_text(json.dumps(card))
 
 
