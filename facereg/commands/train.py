@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
 import tempfile
 from dataclasses import fields, replace
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..output import check_file, write_file
+from .progress import Progress
 
 if TYPE_CHECKING:
     from ..plugins.pspnet.network import PSPNet
     from ..training.config import Recipe
     from ..training.dataset import FaceDataset
     from ..training.loader import Data
+
+log = logging.getLogger(__name__)
 
 #: Crops that the activation ranges of the 8-bit twin are measured on.
 CALIBRATION_CROPS = 100
@@ -40,8 +44,13 @@ def run(args: argparse.Namespace) -> int:
     data = _data(args.dataset, recipe)
     held_out = FaceDataset(args.dataset, recipe.val) if recipe.val else None
     network = _network(recipe)
-    trainer = Trainer(network, data, held_out, recipe, Path(args.work))
+    trainer = Trainer(network, data, held_out, recipe, Path(args.work), report=log.info)
+    progress = Progress("images", done=trainer.step * recipe.batch)
+    if not args.quiet:
+        trainer.show = progress.update
     network.load_state_dict(trainer.run())
+    if not args.quiet:
+        progress.end(trainer.step * recipe.batch, trainer.step * recipe.batch)
     round_weights(network)
     shifts = {} if held_out is None else calibrate(network, held_out, recipe.size)
     write_weights(network.state_dict(), output)

@@ -33,7 +33,7 @@ from .losses import distillation_loss, segmentation_loss
 #: Longest duration that counts for one step; a suspended machine was not training.
 MAX_STEP_SECONDS = 10.0
 
-REPORT_SECONDS, SAVE_SECONDS, SCORE_SECONDS = 30.0, 240.0, 900.0
+LOSS_SECONDS, SAVE_SECONDS, SCORE_SECONDS = 30.0, 240.0, 900.0
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -72,7 +72,9 @@ class Trainer:
         held_out: labelled crops to measure the model on, or None.
         recipe: decides everything else.
         folder: for checkpoints and the history.
-        report: called with a line of progress.
+        report: called with a line about what was measured or resumed.
+        show: called after each step with the images seen, how many there will be at a guess, and
+            the loss as text.
     """
 
     def __init__(
@@ -82,12 +84,14 @@ class Trainer:
         held_out: FaceDataset | None,
         recipe: Recipe,
         folder: Path,
+        *,
         report: Callable[[str], None] = print,
+        show: Callable[[int, int, str], None] = lambda *_: None,
     ) -> None:
         if recipe.minutes is None and recipe.steps is None:
             raise UsageError("training needs a length: --minutes or --steps")
         self.network = network.to(memory_format=torch.channels_last)
-        self.recipe, self.folder, self.report = recipe, folder, report
+        self.recipe, self.folder, self.report, self.show = recipe, folder, report, show
         self.data, self.held_out = data, held_out
         self.teachers = (
             Teachers(recipe.teachers, recipe.sample_size, recipe.threads)
@@ -199,8 +203,9 @@ class Trainer:
             losses.append(self._train_step(forward, batch, taught, partial_classes, progress))
             now = time.monotonic()
             self.seconds += min(now - step_end, MAX_STEP_SECONDS)
-            if now - reported > REPORT_SECONDS:
-                self._report_progress(losses, progress)
+            self._show_progress(losses)
+            if now - reported > LOSS_SECONDS:
+                self._note_loss(losses)
                 losses, reported = [], now
             if now - scored > SCORE_SECONDS:
                 self._score()
@@ -236,15 +241,15 @@ class Trainer:
         self.step += 1
         return float(loss.detach())
 
-    def _report_progress(self, losses: list[float], progress: float) -> None:
+    def _show_progress(self, losses: list[float]) -> None:
+        images = self.step * self.recipe.batch
+        progress = self.recipe.progress(self.step, self.seconds)
+        expected = round(images / progress) if progress else images
+        self.show(images, max(images, expected), f"loss {losses[-1]:.4f}")
+
+    def _note_loss(self, losses: list[float]) -> None:
         loss = sum(losses) / len(losses)
         self.history.append({"step": self.step, "minutes": self.seconds / 60, "loss": loss})
-        speed = self.step * self.recipe.batch / self.seconds
-        minutes_left = self.seconds / 60 * (1 - progress) / max(progress, 1e-6)
-        self.report(
-            f"step {self.step}  loss {loss:.4f}  {speed:.1f} images/s  "
-            f"{100 * progress:.0f} %  {minutes_left:.0f} minutes left"
-        )
 
     def _score(self) -> None:
         """Measure the averaged weights on the held-out images."""
