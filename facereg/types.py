@@ -435,14 +435,17 @@ class FrameResult:
         A pixel that a nearer face claims becomes background, so that no pixel has two owners.
         """
         faces = list(self.painted())
+        corners = np.array([regions.box for _, regions in faces], np.int64).reshape(-1, 2, 2)
         for i, (face, regions) in enumerate(faces):
             labels, box = regions.labels, regions.box
-            for _, nearer in faces[i + 1 :]:
+            starts, ends = corners[i + 1 :, 0], corners[i + 1 :, 1]
+            overlaps = ((starts < corners[i, 1]) & (ends > corners[i, 0])).all(axis=1)
+            for k in np.flatnonzero(overlaps):
+                nearer = faces[i + 1 + k][1]
                 shared = box.shared(nearer.box)
-                if shared.area:
-                    labels = labels.copy() if labels is regions.labels else labels
-                    theirs = nearer.labels[shared.moved(-nearer.box.x0, -nearer.box.y0).slices]
-                    labels[shared.moved(-box.x0, -box.y0).slices][theirs != 0] = 0
+                labels = labels.copy() if labels is regions.labels else labels
+                theirs = nearer.labels[shared.moved(-nearer.box.x0, -nearer.box.y0).slices]
+                labels[shared.moved(-box.x0, -box.y0).slices][theirs != 0] = 0
             yield face, regions if labels is regions.labels else RegionMasks(box, labels)
 
     def painted(self) -> Iterator[tuple[Face, RegionMasks]]:
