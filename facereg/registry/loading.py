@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import re
@@ -150,6 +151,8 @@ def import_file(path: Path) -> types.ModuleType:
     if not path.is_file():
         raise PluginError(f"plugin {path}: no such file")
     name = f"facereg_plugin_{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}"
+    if getattr(sys.modules.get(name), "__file__", str(path)) != str(path):  # of another folder
+        name += f"_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"plugin {path}: not a Python file (its name must end in .py)")
