@@ -48,6 +48,7 @@ def banner(path: Path) -> str:
 RATES = ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60", "120", "12.5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 def test_constant_rate_in_is_the_same_rate_out(tmp_path: Path, rate: str, ending: str):
@@ -78,6 +79,7 @@ def test_a_variable_rate_recording_is_true_to_time(variable_clip: Path, tmp_path
     assert sorted(set(shown)) == list(range(len(times))), "a frame was lost"
 
 
+@pytest.mark.slow
 def test_no_frame_of_a_variable_rate_is_lost_where_it_is_faster_than_its_mean(tmp_path: Path):
     times = [Fraction(40 * i, 1000) for i in range(20)]
     times += [times[-1] + Fraction(60 * i, 1000) for i in range(1, 21)]
@@ -91,6 +93,7 @@ def test_no_frame_of_a_variable_rate_is_lost_where_it_is_faster_than_its_mean(tm
         assert number == 39 or Fraction(i, 25) < times[number + 1] + Fraction(1, 25)
 
 
+@pytest.mark.slow
 def test_the_last_frame_of_a_variable_rate_file_is_held_to_its_end(tmp_path: Path):
     times = [Fraction(ms, 1000) for ms in (0, 40, 80, 120, 160, 200, 900, 940)]
     silent = clips.write_variable(tmp_path / "silent.mkv", clips.numbered(8), times)
@@ -119,6 +122,7 @@ def test_a_jump_of_the_source_clock_is_closed_up(tmp_path: Path):
     assert numbers(tmp_path / "out.mp4") == list(range(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["mov", "avi", "webm", "ts"])
 def test_every_container_gives_every_frame(tmp_path: Path, ending: str):
     args = {
@@ -148,6 +152,7 @@ def test_an_odd_size_is_padded_by_one_and_said(
     assert ("odd" in caplog.text) == (size != (2, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clockwise", [90, 180, 270])
 def test_a_turned_file_comes_out_upright(tmp_path: Path, clockwise: int):
     clip = clips.write_rotated(tmp_path / "clip.mp4", clips.still(6, 240, 320), clockwise=clockwise)
@@ -158,6 +163,7 @@ def test_a_turned_file_comes_out_upright(tmp_path: Path, clockwise: int):
     assert np.abs(error).mean() < 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clockwise", [0, 90])
 def test_pixels_that_are_not_square_stay_so(tmp_path: Path, clockwise: int):
     clip = clips.write_clip(tmp_path / "wide.mp4", clips.still(5), audio="aac",
@@ -170,6 +176,7 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path, clockwise: int):
     assert ("SAR 3:4" if clockwise else "SAR 4:3") in banner(tmp_path / "out.mp4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args",
     [
@@ -195,6 +202,7 @@ BARS = [(255, 255, 255), (0, 255, 255), (255, 255, 0), (0, 255, 0), (255, 0, 255
         (255, 0, 0), (0, 0, 0), (128, 128, 128), (40, 90, 200)]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "tag"), [((640, 480), "smpte170m"), ((1280, 720), "bt709")])
 def test_colours_survive(tmp_path: Path, size: tuple[int, int], tag: str):
     width = size[0] // len(BARS)
@@ -309,6 +317,7 @@ def test_no_frame_leaves_no_file_and_says_so(tmp_path: Path, caplog: pytest.LogC
     assert sink.outputs == ()
 
 
+@pytest.mark.slow
 def test_a_name_that_looks_like_an_option_or_a_protocol_is_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -24,6 +24,8 @@ from facereg.sinks.mp4 import Mp4Sink
 from tests import clips
 from tests.sinks.results import info, picture, result
 
+pytestmark = pytest.mark.slow
+
 FEW = settings(
     max_examples=15, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -156,7 +158,8 @@ def test_a_dump_that_stops_anywhere_is_resumed_to_the_same_bytes(
             if closed:
                 sink.close()
             else:
-                sink._lines.close()  # as the system does for a process that was killed
+                sink._dump._lines.close()  # as the system does for a process that was killed
+                sink._folder.release()
         sink = MasksSink(path=stopped, format=kind, instances=instances, resume=True)
         sink.open(info(), Run())
         for one in results:

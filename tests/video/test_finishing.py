@@ -33,6 +33,7 @@ def test_a_file_that_does_not_hold_what_was_sent_is_an_error(
     assert clips.probe(Path(found[1])).frames == 9
 
 
+@pytest.mark.slow
 def test_lost_sound_is_a_warning(
     sound_clip: Path,
     tmp_path: Path,

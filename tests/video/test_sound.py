@@ -183,6 +183,7 @@ def test_sound_that_goes_on_after_the_pictures_is_told(
     assert [m.rpartition(" there")[0] for m in caplog.messages] == expected * told
 
 
+@pytest.mark.slow
 def test_an_end_that_cannot_be_read_costs_no_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -230,6 +231,7 @@ def test_a_part_of_the_source_has_that_part_of_its_sound(tmp_path: Path, encoder
     assert_in_step(tmp_path / "out.mp4")
 
 
+@pytest.mark.slow
 def test_sound_that_starts_after_the_recorded_part_is_no_error(tmp_path: Path):
     clip = clapper(tmp_path / "clip.mkv", "aac", audio_starts=1.5)
     record(clip, tmp_path / "out.mp4", duration=0.8)
@@ -290,6 +292,7 @@ def test_no_track_that_can_be_kept_leaves_the_pictures(tmp_path: Path) -> None:
     assert clips.probe(tmp_path / "out.mp4").frames == 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [3, 6, 8, 16, 24])
 def test_more_channels_than_the_target_holds_are_mixed_down(
     tmp_path: Path, channels: int, caplog: pytest.LogCaptureFixture
@@ -327,6 +330,7 @@ def test_damaged_sound_leaves_the_pictures(tmp_path: Path, encoder: str, damage:
     assert flash(tmp_path / "out.mp4") == pytest.approx(CLAP, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_broadcast_whose_sample_rate_changes_plays_at_the_right_speed(tmp_path: Path) -> None:
     parts = []
     for rate in (32000, 48000):
@@ -354,6 +358,7 @@ def test_sound_that_has_none_in_the_recorded_part_is_no_warning(
     assert not caplog.messages
 
 
+@pytest.mark.slow
 def test_data_beside_the_sound_is_no_trouble(tmp_path: Path) -> None:
     subtitles = tmp_path / "words.srt"
     subtitles.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
