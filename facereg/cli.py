@@ -259,7 +259,9 @@ def _train(add: _Adder) -> None:
         "--steps", type=values.whole_int, metavar="N", help="train for N batches; 0 for none"
     )
     network = train.add_argument_group("network")
-    network.add_argument("--backbone", metavar="NAME", help="default: mobilenet_v2")
+    network.add_argument(
+        "--backbone", metavar="NAME", help="default: that of --weights, or mobilenet_v2"
+    )
     network.add_argument("--init", metavar="FILE", help="ImageNet weights for the backbone")
     network.add_argument(
         "--weights",

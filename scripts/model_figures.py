@@ -1,4 +1,4 @@
-"""Write the tables of docs/model.md from the card of the shipped model.
+"""Write the table of docs/model.md from the card of the shipped model.
 
 Usage: python scripts/model_figures.py
 """
@@ -14,11 +14,11 @@ DOC = Path(__file__).resolve().parents[1] / "docs" / "model.md"
 
 
 def table() -> str:
-    """Format the card's figures of each class: in floating point, in 8 bits, and looking twice."""
+    """Format the figures of each class: in floating point, in 8 bits, and parsed twice."""
     metrics = find_model("base").card["metrics"]
     twin, pictures = metrics["int8"], metrics["tta"]
     rows = [
-        "| class | F1 | IoU | F1, 8 bits (video) | F1, 8 bits, looking twice (pictures) |",
+        "| class | F1 | IoU | F1, 8 bits (video) | F1, 8 bits, parsed twice (pictures) |",
         "|---|---|---|---|---|",
     ]
     for name, scores in metrics["classes"].items():
@@ -38,7 +38,7 @@ def table() -> str:
 
 
 def main() -> None:
-    """Replace what stands between the two marks."""
+    """Replace the table between the two markers."""
     text = DOC.read_text(encoding="utf-8")
     new = f"<!-- figures -->\n{table()}\n<!-- /figures -->"
     DOC.write_text(

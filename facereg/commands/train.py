@@ -106,16 +106,20 @@ def _network(recipe: Recipe) -> PSPNet:
 
     from ..plugins.pspnet.backbones import BACKBONES
     from ..plugins.pspnet.network import PSPNet
-    from ..training.pretrained import load_backbone, start_from, weights_path
+    from ..training.pretrained import config_of, load_backbone, start_from, weights_path
 
-    if recipe.backbone not in BACKBONES:
+    if recipe.backbone and recipe.backbone not in BACKBONES:
         raise UsageError(f"--backbone {recipe.backbone}: known are {', '.join(BACKBONES)}")
+    paths = [weights_path(name) for name in recipe.weights]
+    config: dict[str, Any] = {"backbone": recipe.backbone, "output_stride": recipe.output_stride}
+    if not recipe.backbone:
+        config = config_of(paths) or {**config, "backbone": "mobilenet_v2"}
     torch.manual_seed(recipe.seed)
-    network = PSPNet(backbone=recipe.backbone, output_stride=recipe.output_stride)
+    network = PSPNet(**config)
     if recipe.init:
-        load_backbone(network.backbone, recipe.backbone, Path(recipe.init))
-    if recipe.weights:
-        start_from(network, [weights_path(name) for name in recipe.weights])
+        load_backbone(network.backbone, str(config["backbone"]), Path(recipe.init))
+    if paths:
+        start_from(network, paths)
     return network
 
 

@@ -25,7 +25,7 @@ class Recipe:
         name: what the model's card calls the model; the file's name if empty.
         data_name: what the card calls the data; the dataset folder's name if empty.
         data_terms: the licence of the data, for the card.
-        backbone: one of `backbones.BACKBONES`.
+        backbone: one of `backbones.BACKBONES`; if empty, that of ``weights``, or mobilenet_v2.
         output_stride: 8, 16 or 32, the stride of the backbone's last features.
         init: ImageNet weights of the backbone, a file; none if empty.
         weights: models to start from, by name or file; their weights are averaged.
@@ -66,7 +66,7 @@ class Recipe:
     name: str = ""
     data_name: str = ""
     data_terms: str = "unknown"
-    backbone: str = "mobilenet_v2"
+    backbone: str = ""
     output_stride: int = 32
     init: str = ""
     weights: tuple[str, ...] = ()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from ..models import find_model, sha256_of
+from ..models import find_model, load_card, sha256_of
 from ..plugins.pspnet.backbones import EfficientNetLite
 from ..plugins.pspnet.network import MEAN, STD, PSPNet
 
@@ -119,6 +121,18 @@ def weights_path(name: str) -> Path:
         UsageError: there is no such model.
     """
     return Path(name) if name.endswith(".safetensors") else find_model(name).path
+
+
+def config_of(paths: Sequence[Path]) -> dict[str, Any] | None:
+    """Return the network's configuration in the first model's card; None if it has no card.
+
+    Raises:
+        ModelError: the card is damaged.
+    """
+    if not paths or not paths[0].with_suffix(".json").is_file():
+        return None
+    config: dict[str, Any] = load_card(paths[0]).card["config"]
+    return config
 
 
 def start_from(network: PSPNet, paths: list[Path]) -> None:

