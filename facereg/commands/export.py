@@ -13,6 +13,7 @@ from ..errors import SinkError, UsageError
 from ..models import Model, find_model, load_card
 from ..output import AtomicFile, check_file
 from ..registry.registry import split_spec
+from ..training.requirements import check_installed
 from ..types import Image
 
 #: Minimum share of equal labels; a file with fewer is not kept.
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     path = Path(args.output)
     check_file(path, (".onnx",), args.overwrite)
     model = _model(args.segmenter)
+    check_installed("facereg export")
     from ..plugins.pspnet.engines import load_network
     from ..training.deploy.export import compare, export_onnx
 

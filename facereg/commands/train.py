@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..output import check_file, write_file
+from ..training.requirements import check_installed
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     output = Path(args.output)
     check_file(output, (".safetensors",), args.overwrite)
     recipe = _recipe(args)
+    check_installed("facereg train")
     from ..training.calibrate import calibrate
     from ..training.card import new_card, round_weights, write_card, write_weights
     from ..training.config import write_recipe
