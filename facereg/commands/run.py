@@ -22,7 +22,7 @@ from ..output import stamp
 from ..pipeline.processor import Processor
 from ..pipeline.settings import Settings
 from ..pipeline.totals import Totals
-from ..registry.registry import Registry
+from ..registry.registry import Registry, split_spec
 from ..sinks.masks import MasksSink
 from ..sources.images import IMAGE_SUFFIXES, ImagesSource, folders
 from . import options
@@ -120,7 +120,17 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
     if args.window:
         wanted.append(("window", {"view": args.view}))
     sinks = [registry.build("sink", name, **given) for name, given in wanted]
-    return sinks + [registry.build("sink", spec) for spec in args.sink]
+    return sinks + [_build_other(registry, spec, args) for spec in args.sink]
+
+
+def _build_other(registry: Registry, spec: str, args: argparse.Namespace) -> Sink:
+    """Build a sink of ``--sink``; it may replace what it wrote in the run that is resumed."""
+    name, rest, given = split_spec(spec)
+    path = given.get("path", rest)
+    again = bool(path) and _is_of_resumed_run(Path(path), args) and "overwrite" not in given
+    takes = "overwrite" in registry.find("sink", name).options()
+    sink: Sink = registry.build("sink", spec, **({"overwrite": True} if again and takes else {}))
+    return sink
 
 
 def _kind_of_output(args: argparse.Namespace) -> str:
@@ -150,8 +160,11 @@ def _kind_of_output(args: argparse.Namespace) -> str:
 
 def _may_replace(path: Path, args: argparse.Namespace) -> bool | None:
     """Whether an output may be replaced: on request, or if the run that is resumed wrote it."""
-    resumed = args.resume and args.masks and is_replaceable(Path(args.masks), path)
-    return True if args.overwrite or resumed else None
+    return True if args.overwrite or _is_of_resumed_run(path, args) else None
+
+
+def _is_of_resumed_run(path: Path, args: argparse.Namespace) -> bool:
+    return bool(args.resume and args.masks and is_replaceable(Path(args.masks), path))
 
 
 def _encoding(kind: str, args: argparse.Namespace) -> dict[str, Any]:

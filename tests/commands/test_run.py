@@ -357,6 +357,7 @@ def test_after_ctrl_c_the_same_command_resumes(tmp_path: Path) -> None:
     out, masks, stats = tmp_path / "o.mp4", tmp_path / "m", tmp_path / "s.csv"
     command = [sys.executable, "-m", "facereg", "run", str(clip), "-o", str(out), "-m", str(masks)]
     command += ["--stats", str(stats), "--quiet", "--json"]
+    command += ["--sink", f"stats:path={tmp_path / 's.jsonl'}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         lines = masks / "frames.jsonl"
         while not (lines.exists() and lines.read_text().count("\n") > 30):
@@ -377,6 +378,7 @@ def test_after_ctrl_c_the_same_command_resumes(tmp_path: Path) -> None:
     assert totals["frames"] == clips.probe(out).frames == 250
     assert totals["cached"] > 10
     assert len(stats.read_text().splitlines()) == 251
+    assert (tmp_path / "s.jsonl").read_text().count("\n") == 250
     assert sorted(p.name for p in masks.iterdir() if p.name.startswith(".")) == []
 
 
