@@ -417,7 +417,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     from .commands.failures import describe_failure
     from .commands.terminal import log_on_stderr, sigterm_is_ctrl_c
-    from .errors import clean_text
+    from .errors import clean_lines, clean_text
 
     try:
         with log_on_stderr(quiet=args.quiet, debug=args.debug), sigterm_is_ctrl_c():
@@ -429,7 +429,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except Exception as e:
         if args.debug:
-            traceback.print_exc()
+            print(clean_lines(traceback.format_exc()), file=sys.stderr)
         text, code = describe_failure(e)
         if isinstance(e, OSError) and not e.filename and not stdout_works():
             text = f"stdout: {e.strerror}"

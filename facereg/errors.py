@@ -93,7 +93,10 @@ _SECRETS = tuple(
             r"\1***",
         ),
         # name=value in a query or a fragment, and anywhere else.
-        (rf"((?<=[?&;#])[\w.-]{{0,40}}?(?:{_HIDDEN_IN_URL})=)[^&\s'\"]+", r"\1***"),
+        (
+            rf"((?<=[?&;#])[\w.-]{{0,40}}?(?:{_HIDDEN_IN_URL})=)[^&\s'\"]+?(?=[:,;.)\]]*(?:[&\s'\"]|$))",
+            r"\1***",
+        ),
         (rf"(\b[\w-]{{0,40}}?(?:{_HIDDEN})=)[^&\s/,;'\"*]+", r"\1***"),
         (r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", r"\1 ***"),
     )
@@ -113,6 +116,16 @@ def clean_text(text: str) -> str:
     'rtsp://me:***@camera/1: no such \\x1b[31mhost'
     """
     return _UNPRINTABLE.sub(_escaped, hide_secrets(text))
+
+
+def clean_lines(text: str) -> str:
+    r"""Make a text of several lines fit to be shown, as `clean_text` does for one.
+
+    >>> print(clean_lines("one\a\ntoken=1234"))
+    one\x07
+    token=***
+    """
+    return "\n".join(map(clean_text, text.splitlines()))
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facereg.errors import clean_text, hide_secrets, missing_extra
+from facereg.errors import clean_lines, clean_text, hide_secrets, missing_extra
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 def test_the_rest_of_a_url_is_still_told() -> None:
     assert hide_secrets("http://host/x?token=a&part=2") == "http://host/x?token=***&part=2"
+    assert hide_secrets("http://host/x?sig=a: refused") == "http://host/x?sig=***: refused"
     assert hide_secrets("rtsp://me:a@host:554/1: refused") == "rtsp://me:***@host:554/1: refused"
 
 
@@ -88,6 +89,10 @@ def test_the_rest_of_a_url_is_still_told() -> None:
 def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     assert clean_text(text) == shown
     assert clean_text(text).encode()
+
+
+def test_a_traceback_is_cleaned_line_by_line() -> None:
+    assert clean_lines("one\x1b\nrtsp://me:SECRET@host") == "one\\x1b\nrtsp://me:***@host"
 
 
 def test_a_secret_behind_a_control_character_is_hidden() -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from ..errors import clean_text, hide_secrets
+from ..errors import clean_lines, clean_text, hide_secrets
 
 #: What ends a run or a batch. Under nohup, a closed terminal does not.
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -31,7 +31,9 @@ class _Line(logging.Formatter):
         return f"{start}facereg: {level}{clean_text(record.getMessage())}{self._details(record)}"
 
     def _details(self, record: logging.LogRecord) -> str:
-        return f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        if not record.exc_info:
+            return ""
+        return f"\n{clean_lines(self.formatException(record.exc_info))}"
 
 
 @contextmanager
