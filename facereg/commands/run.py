@@ -93,7 +93,23 @@ def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[To
             remember_outputs(Path(args.masks), map(Path, processor.totals.outputs))
         elif args.masks:
             forget_outputs(Path(args.masks))
+    if not interrupted:
+        _check_chosen_faces(registry, processor.totals.outputs)
     return processor.totals, interrupted
+
+
+def _check_chosen_faces(registry: Registry, outputs: Sequence[str]) -> None:
+    """Report ids in ``only=`` and ``except=`` of a view that no face had.
+
+    Raises:
+        FaceregError: there are some.
+    """
+    for view, ids in registry.absent_faces().items():
+        faces = f"face{'s' * (len(ids) > 1)} {', '.join(map(str, ids))}"
+        raise FaceregError(
+            f"--view {view}: there was no {faces}; the overlay and --stats show the ids"
+            + (f"; written: {', '.join(outputs)}" if outputs else "")
+        )
 
 
 def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:

@@ -15,7 +15,35 @@ from ..types import Face, FrameResult, Image
 from .loading import Component, takes_regions
 
 
-def drawing(component: Component, regions: str, options: dict[str, str]) -> View:
+class Drawing:
+    """A view with its regions and options: a function from a result to a picture.
+
+    Args:
+        draw: the view's function, which takes the result alone.
+        only: ids of the faces that it is drawn for; None is all that are not excluded.
+        excluded: ids of the faces that it is not drawn for; None is none.
+    """
+
+    def __init__(
+        self, draw: View, only: tuple[int, ...] | None, excluded: tuple[int, ...] | None
+    ) -> None:
+        self._draw, self._only, self._excluded = draw, only, excluded
+        self._absent = set((only or ()) + (excluded or ()))
+
+    def __call__(self, result: FrameResult) -> Image:
+        """Draw a result as a new (h, w, 3) uint8 BGR picture."""
+        if self._only is not None or self._excluded is not None:
+            self._absent.difference_update(face.id for face in result.faces)
+            result = chosen_faces(result, self._only, self._excluded or ())
+        return self._draw(result)
+
+    @property
+    def absent(self) -> tuple[int, ...]:
+        """The ids that were asked for and that no drawn result had."""
+        return tuple(sorted(self._absent))
+
+
+def drawing(component: Component, regions: str, options: dict[str, str]) -> Drawing:
     """Prepare a view for drawing: regions and options are read once, here.
 
     Args:
@@ -43,12 +71,10 @@ def drawing(component: Component, regions: str, options: dict[str, str]) -> View
     draw = component.cls if component.layer == "built-in" else _checked(component)
 
     def view(result: FrameResult) -> Image:
-        if only is not None or excluded is not None:
-            result = chosen_faces(result, only, excluded or ())
         picture: Image = draw(result, *arguments, **values)
         return picture
 
-    return view
+    return Drawing(view, only, excluded)
 
 
 def chosen_faces(

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..components import Source, View
 from ..errors import FaceregError, PluginError, UsageError, hide_secrets, nearest
-from .drawing import drawing
+from .drawing import Drawing, drawing
 from .loading import KINDS, Component, collect, import_file
 from .options import Option, split_chain, split_spec
 
@@ -96,6 +96,7 @@ class Registry:
         """
         self.failures: list[Failure] = []
         self._found: dict[tuple[str, str], Component] = {}
+        self._views: dict[str, Drawing] = {}
         self._disabled = _Disabled(os.environ.get(DISABLED, ""))
         for name in BUILTINS:
             if not self._refuses("facereg", name.rpartition(".")[2]):
@@ -232,8 +233,15 @@ class Registry:
 
         >>> draw = Registry().view("blur:face,margin=0.2")
         """
-        name, regions, options = split_spec(spec)
-        return drawing(self.find("view", name), regions, options)
+        if spec not in self._views:
+            name, regions, options = split_spec(spec)
+            self._views[spec] = drawing(self.find("view", name), regions, options)
+        return self._views[spec]
+
+    def absent_faces(self) -> dict[str, tuple[int, ...]]:
+        """List the views that name faces which no result had: the view -> the ids."""
+        used = {spec: view.absent for spec, view in self._views.items()}
+        return {spec: absent for spec, absent in used.items() if absent}
 
     def open_source(self, spec: str, **given: Any) -> Source:
         """Open the source that a spec names.

@@ -463,3 +463,18 @@ def test_a_terminal_shows_how_far_the_run_is(face_clip: Path, tmp_path: Path) ->
     bar, summary = lines[-1].splitlines()[:2]
     assert re.fullmatch(r"█{20} 10/10 frames  [\d.]+/s  0:00:00 left  face\.mp4", bar)
     assert summary.startswith("10 frames, 10 faces in")
+
+
+@pytest.mark.slow
+def test_a_person_who_is_never_there_is_reported_at_the_end_and_nobody_is_unhidden(
+    run: Run, face_clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mp4"
+    view = ["--view", "fill:face,except=9,color=#ff00ff"]
+
+    code, said = run(face_clip, "-o", out, *view, "--duration", "0.2", "--detect-every", "1")
+
+    assert code == 1
+    assert "there was no face 9; the overlay and --stats show the ids; written: " in said
+    for picture in clips.decoded(out):
+        assert (np.abs(picture.astype(int) - (255, 0, 255)).max(axis=2) < 40).mean() > 0.02

@@ -13,7 +13,7 @@ from facereg.cli import main
 from facereg.errors import PluginError, UsageError
 from facereg.registry.registry import Registry
 from facereg.testing import some_result
-from facereg.types import SourceInfo
+from facereg.types import FrameResult, SourceInfo
 from tests.sinks.results import feed
 
 Write = Callable[..., Path]
@@ -143,3 +143,15 @@ def test_a_view_takes_options_as_components_do(write: Write) -> None:
 def test_a_view_is_drawn_for_chosen_faces_or_without_some() -> None:
     with pytest.raises(UsageError, match="view blur: takes only= or except=, not both"):
         Registry().view("blur:face,only=1,except=2")
+
+
+def test_a_view_knows_which_of_its_faces_were_never_there() -> None:
+    registry = Registry()
+    draw, result = registry.view("blur:face,except=9+1"), some_result(0)
+    registry.view("blur:face")(result)
+    assert registry.view("blur:face,except=9+1") is draw
+
+    draw(FrameResult(result.frame))
+    assert registry.absent_faces() == {"blur:face,except=9+1": (1, 9)}
+    draw(result)  # which has face 1
+    assert registry.absent_faces() == {"blur:face,except=9+1": (9,)}
