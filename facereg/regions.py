@@ -1,7 +1,7 @@
 """The 21 classes of a label map, their colours, and the groups that users name.
 
 Left and right are the person's own sides. Ids 0 to 16 are those of the upstream project's label
-list; colours are those of the training data.
+list.
 """
 
 from __future__ import annotations
@@ -38,29 +38,30 @@ CLASSES: tuple[str, ...] = (
 #: Class id of each name.
 IDS: dict[str, int] = {name: i for i, name in enumerate(CLASSES)}
 
-#: RGB colour of each class, by id.
+#: RGB colour of each class, by id. Any two differ by a CIEDE2000 of more than 15, for people with
+#: protanopia and deuteranopia, too; a test computes it. Skin is blue, so that it shows on skin.
 COLORS: tuple[tuple[int, int, int], ...] = (
-    (0, 0, 0),
-    (255, 205, 148),
-    (120, 72, 24),
-    (170, 110, 50),
-    (30, 110, 255),
-    (0, 180, 255),
-    (240, 140, 60),
-    (200, 30, 70),
-    (110, 0, 30),
-    (235, 80, 110),
-    (90, 50, 160),
-    (160, 220, 90),
-    (90, 190, 60),
-    (255, 120, 190),
-    (225, 90, 230),
-    (140, 140, 140),
-    (255, 230, 0),
-    (215, 170, 120),
-    (60, 120, 120),
-    (255, 255, 255),
-    (190, 190, 0),
+    (0, 0, 0),  # background
+    (55, 99, 131),  # skin
+    (127, 69, 2),  # left_eyebrow
+    (178, 110, 0),  # right_eyebrow
+    (50, 122, 253),  # left_eye
+    (3, 188, 255),  # right_eye
+    (186, 183, 175),  # nose
+    (83, 19, 0),  # lower_lip
+    (9, 0, 48),  # mouth_interior
+    (202, 125, 174),  # upper_lip
+    (59, 4, 135),  # hair
+    (194, 226, 157),  # left_eyelid
+    (116, 154, 108),  # right_eyelid
+    (49, 35, 251),  # left_ear
+    (92, 120, 117),  # right_ear
+    (91, 80, 68),  # head_covering
+    (255, 250, 1),  # glasses
+    (185, 222, 238),  # neck
+    (28, 56, 64),  # clothing
+    (253, 254, 241),  # earring
+    (184, 184, 15),  # necklace
 )
 
 #: Named groups of classes.

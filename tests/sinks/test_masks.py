@@ -24,7 +24,7 @@ def test_the_folder_is_as_documented(tmp_path: Path):
         "name": "clip.mp4", "width": 160, "height": 120, "fps": "30000/1001", "frame_count": 70,
     }  # fmt: skip
     assert [c["name"] for c in manifest["classes"]] == list(CLASSES)
-    assert manifest["classes"][3] == {"id": 3, "name": "right_eyebrow", "color": [170, 110, 50]}
+    assert manifest["classes"][3] == {"id": 3, "name": "right_eyebrow", "color": [178, 110, 0]}
     assert (manifest["detector"], manifest["segmenter"]) == ("mtcnn", "pspnet")
     assert manifest["model"] == {"name": "face", "sha256": "0f" * 32}
     assert manifest["complete"] is True
