@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import struct
 from collections.abc import Iterator
@@ -28,9 +27,6 @@ MAX_THREADS = 4
 #: Wall-clock times that wait for their pictures.
 MAX_CLOCKS = 64
 
-#: Containers that say only in which order pictures are decoded, one a tick.
-ORDERED = ("avi",)
-
 #: Reads that may fail one after the other before the rest of a file counts as unreadable.
 MAX_FAILED_READS = 16
 
@@ -44,9 +40,9 @@ class Picture:
             does not.
     """
 
-    def __init__(
-        self, frame: VideoFrame, ticks: int | None, tick: Fraction, clock: float | None = None
-    ) -> None:
+    def __init__(self, frame: VideoFrame, tick: Fraction, clock: float | None = None) -> None:
+        # AVI has no times to show pictures at, and they leave the decoder in the order of its dts.
+        ticks = frame.dts if frame.pts is None else frame.pts
         self.time = None if ticks is None else ticks * tick
         self.clock = clock
         self._frame = frame
@@ -92,8 +88,6 @@ class Decoder:
         self._container, self._stream = container, stream
         self._tick = stream.time_base or Fraction(1)
         self._clocks: dict[int | None, float] = {}
-        self._ordered = container.format.name in ORDERED
-        self._waiting: list[int] = []  # heap of the times of packets whose picture is not out yet
         self._keyed = False  # whether a key frame came, without which nothing can be decoded
         context = stream.codec_context
         context.thread_count = threads or min(os.cpu_count() or 1, MAX_THREADS)
@@ -150,30 +144,18 @@ class Decoder:
         if not self._keyed and packet is not None:
             self._keyed = packet.is_keyframe
             self.damage.leading += not self._keyed
-        ticks = packet.pts if packet is not None and self._ordered else None
-        if ticks is not None:
-            heapq.heappush(self._waiting, ticks)
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError:
             self.damage.lost += self._keyed
-            if ticks is not None:
-                self._waiting.remove(ticks)
-                heapq.heapify(self._waiting)
             return
         for frame in frames:
             if not self._keyed:  # it needs no key frames
                 self._keyed, self.damage.leading = True, 0
             self.damage.corrupt += frame.is_corrupt
-            yield Picture(frame, self._ticks(frame), self._tick, self._clocks.pop(frame.pts, None))
+            yield Picture(frame, self._tick, self._clocks.pop(frame.pts, None))
         if len(self._clocks) > MAX_CLOCKS:  # those of packets that gave no picture
             self._clocks.clear()
-
-    def _ticks(self, frame: VideoFrame) -> int | None:
-        """Return when a picture is shown; the first to be shown has the first tick of an AVI."""
-        if self._waiting:
-            return heapq.heappop(self._waiting)
-        return frame.dts if frame.pts is None else frame.pts
 
 
 def _wall_clock(data: bytes) -> float:
