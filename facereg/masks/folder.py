@@ -62,8 +62,13 @@ class DumpFolder:
             self.release()
             raise
 
-    def publish(self) -> Path:
-        """Put the dump in the place that the user named, and return that.
+    @property
+    def place(self) -> Path:
+        """Where the dump is: as the user named it, or beside that."""
+        return self._path if self.work == self._final else self.work
+
+    def publish(self) -> None:
+        """Put the dump in the place that the user named.
 
         Raises:
             SinkError: it cannot be put there; it is complete where it is.
@@ -78,7 +83,6 @@ class DumpFolder:
             except OSError as e:
                 self._undo_half_publishing()
                 raise SinkError(f"{self._path}: {e.strerror or e}; the dump is {self.work}") from e
-        return self._path
 
     def remove(self) -> None:
         """Leave everything as it was: remove what this run has written, but nothing it resumed."""

@@ -1,19 +1,21 @@
-"""Find out how far a mask dump got, after whatever ended its run, and remove what is torn."""
+"""Find out how far a mask dump got, whatever ended its run, and keep that much of it."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import SinkError, SourceError
-from ..output import discard, read_inside, write_file
+from ..output import discard, open_inside, read_inside, write_file
 from . import png, resume
 from .lines import LINES, Line, map_size, parse_line
-from .manifest import MANIFEST, Manifest, MapKind, read_manifest, shorten
+from .manifest import MANIFEST, Manifest, MapKind, encode_json, read_manifest, shorten
 from .readers import DAMAGES, READERS, Maps, VideoDecoder, VideoMaps, read_chunk
 from .writers import VIDEOS, Container, frames_in_chunk, part_of, png_name
 
@@ -56,15 +58,25 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
-def repair(folder: Path, manifest: Manifest) -> list[Line]:
-    """Keep the lines whose maps are whole, up to the first that is not, and remove the rest.
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """What a run that resumes a dump goes on from.
+
+    Attributes:
+        lines: those whose maps are whole, up to the first that is not.
+        is_all: whether the dump is complete, and these are all of its lines, in their places.
+    """
+
+    lines: Sequence[Line] = ()
+    is_all: bool = False
+
+
+def inspect(folder: Path, manifest: Manifest) -> Kept:
+    """Find out what is whole of a dump; nothing is changed.
 
     Args:
         folder: an existing dump.
-        manifest: that of the run that goes on with it.
-
-    Returns:
-        The lines that were kept; ``frames.jsonl`` has exactly them now.
+        manifest: that of the run that resumes it.
 
     Raises:
         SinkError: another kind of run made the dump.
@@ -79,12 +91,23 @@ def repair(folder: Path, manifest: Manifest) -> list[Line]:
     except OSError:
         rows = []
     lines = _whole_maps(folder, manifest, list(_whole_lines(rows, manifest)))
-    write_file(folder / LINES, b"".join(row + b"\n" for row in rows[: len(lines)]))
-    _remove_strays(folder, {png_name(line, k) for line in lines for k in manifest.kinds})
-    return lines
+    aside = any(_aside(folder, name).exists() for name in VIDEOS.values())
+    return Kept(lines, old.complete and old.values["frames"] == len(lines) and not aside)
 
 
-def move_aside(folder: Path) -> None:
+def keep_only(folder: Path, manifest: Manifest, kept: Sequence[Line]) -> None:
+    """Remove all of a dump but the frames that are kept; its videos are moved aside.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    if manifest.format == "ffv1":
+        _move_aside(folder)
+    write_file(folder / LINES, b"".join(map(encode_json, kept)))
+    _remove_strays(folder, {png_name(line, k) for line in kept for k in manifest.kinds})
+
+
+def _move_aside(folder: Path) -> None:
     """Rename the videos of a dump, so that their frames can be copied into new ones."""
     for name in VIDEOS.values():
         old = _aside(folder, name)
@@ -101,13 +124,13 @@ def remove_aside(folder: Path) -> None:
 def copy_back(
     folder: Path, manifest: Manifest, lines: Sequence[Line], container: Container
 ) -> None:
-    """Copy the frames of videos that were moved aside into a new container.
+    """Copy the frames of an earlier run's videos into a new container.
 
     Raises:
         SinkError: they cannot be written.
         SourceError: they cannot be read.
     """
-    maps = _AsideMaps(folder, manifest)
+    maps = _KeptVideos(folder, manifest)
     try:
         for i, line in enumerate(lines):
             container.add(dict(line), {kind: maps.read(i, line, kind) for kind in manifest.kinds})
@@ -116,15 +139,25 @@ def copy_back(
 
 
 def open_kept_maps(folder: Path, manifest: Manifest) -> Maps:
-    """Read the maps of lines that were kept; videos from where they were moved to."""
-    return (_AsideMaps if manifest.format == "ffv1" else READERS[manifest.format])(folder, manifest)
+    """Read the maps of lines that were kept, also while their videos are moved aside."""
+    return (_KeptVideos if manifest.format == "ffv1" else READERS[manifest.format])(
+        folder, manifest
+    )
 
 
-class _AsideMaps(VideoMaps):
-    """Reads the videos that were moved aside."""
+class _KeptVideos(VideoMaps):
+    """Reads the videos of an earlier run: moved aside, complete, or cut off."""
 
     def _path(self, kind: MapKind) -> Path:
-        return _aside(self.folder, VIDEOS[kind])
+        return _find_video(self.folder, kind)
+
+
+def _find_video(folder: Path, kind: MapKind) -> Path:
+    name = VIDEOS[kind]
+    places = (_aside(folder, name), folder / name, folder / part_of(name))
+    found = next((path for path in places if path.exists()), places[1])
+    open_inside(found).close()  # ffmpeg would follow a link
+    return found
 
 
 def _aside(folder: Path, video: str) -> Path:
@@ -189,21 +222,24 @@ def _whole_chunks(folder: Path, manifest: Manifest, lines: list[Line]) -> list[L
 
 
 def _count_decodable(folder: Path, manifest: Manifest, wanted: int) -> int:
-    """Count the frames that all videos have, up to those wanted; the videos are moved aside."""
-    move_aside(folder)
-    counts = []
-    for kind in manifest.kinds:
-        decoder, count = VideoDecoder(_aside(folder, VIDEOS[kind]), manifest, kind), 0
-        try:
-            while count < wanted:
-                decoder.read(count)
-                count += 1
-        except DAMAGES:
-            pass
-        finally:
-            decoder.close()
-        counts.append(count)
+    """Count the frames that all videos have, up to those wanted."""
+    counts = [0]
+    with contextlib.suppress(*DAMAGES):
+        counts = [_count_in(_find_video(folder, k), manifest, k, wanted) for k in manifest.kinds]
     return min(counts)
+
+
+def _count_in(path: Path, manifest: Manifest, kind: MapKind, wanted: int) -> int:
+    decoder, count = VideoDecoder(path, manifest, kind), 0
+    try:
+        while count < wanted:
+            decoder.read(count)
+            count += 1
+    except DAMAGES:
+        pass
+    finally:
+        decoder.close()
+    return count
 
 
 def _remove_strays(folder: Path, maps: set[str]) -> None:

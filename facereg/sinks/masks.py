@@ -92,13 +92,14 @@ class MasksSink(Sink):
         manifest = make_manifest(info, run, self._format, self._kinds)
         self._folder = DumpFolder(self.path, self._existing)
         work = self._folder.work
-        kept = repair.repair(work, manifest) if self._folder.resumes else []
+        kept = repair.inspect(work, manifest) if self._folder.resumes else None
         self._dump = DumpWriter(work, manifest, kept)
         plan_outputs(work, self._others)
         if self._exact is None:
             remove_files(work)
         else:
-            self._exact.open(kept, repair.open_kept_maps(work, manifest))
+            lines = kept.lines if kept is not None else ()
+            self._exact.open(lines, repair.open_kept_maps(work, manifest))
 
     def write(self, result: FrameResult) -> None:
         """Write one frame's maps, then its line."""
@@ -164,26 +165,26 @@ class MasksSink(Sink):
 
     def _finish(self, folder: DumpFolder, dump: DumpWriter) -> None:
         status = self._run.status()
+        ended = not (self._failed or status.failed or status.stopping)
         try:
             if self._failed:
                 dump.abandon()
             else:
-                dump.close()
+                dump.close(complete=not status.failed, ended=ended)
                 if self._exact is not None:
                     self._exact.flush(dump.flushed)
-                dump.finish(complete=not status.failed)
         finally:
             if self._exact is not None:
-                cut_off = self._failed or status.failed or status.stopping
-                self._exact.close(is_complete=not cut_off)
+                self._exact.close(is_complete=ended)
         if status.failed_before_first_frame:
             folder.remove()
             return
         if not (self._failed or status.failed):
-            path = folder.publish()
-        elif (path := folder.work).name != self.path.name:
-            log.warning("%s is as it was; --resume goes on with %s", self.path, path)
+            folder.publish()
+        elif folder.place != self.path:
+            log.warning("%s is as it was; --resume goes on with %s", self.path, folder.place)
         if not self._failed:
+            path = folder.place
             self.outputs = (str(path),)
             self.report = {
                 "path": str(path),
