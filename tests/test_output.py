@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from facereg import output
 from facereg.errors import FaceregError, SinkError
-from facereg.output import AtomicFile, FolderLock, temporary_name, write_file
+from facereg.output import AtomicFile, FolderLock, checksum_heads, temporary_name, write_file
 
 
 def names(folder: Path) -> list[str]:
@@ -277,3 +278,63 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path):
 def test_a_disk_without_room_is_named(tmp_path: Path):
     with pytest.raises(SinkError, match=r"the film needs about 10+\.0 GB, and .* free"):
         output.check_room(tmp_path / "a.mp4", 1e20, "the film")
+
+
+def test_a_file_system_without_hard_links_is_written_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(output.os, "link", link)
+    path = tmp_path / "out.txt"
+    with AtomicFile(path) as file:
+        file.part.write_text("ours")
+    assert path.read_text() == "ours"
+    file = AtomicFile(path)
+    with pytest.raises(SinkError, match=r"appeared in the meantime"):
+        file.commit()
+    assert path.read_text() == "ours"
+
+
+def test_a_file_system_without_locks_is_written_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    FolderLock(tmp_path).release()
+    write_file(tmp_path / "out.txt", b"ours")
+    assert names(tmp_path) == ["out.txt"]
+
+
+def test_a_failed_run_replaces_no_file_that_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "old.csv").write_text("precious")
+    for name, place in (("old.csv", ".old.part.csv"), ("new.csv", "new.csv")):
+        file = AtomicFile(tmp_path / name, overwrite=True)
+        file.part.write_text("half")
+        assert file.finish(failed=True) == tmp_path / place
+    assert (tmp_path / "old.csv").read_text() == "precious"
+    assert "old.csv is as it was; what the failed run wrote is in" in caplog.text
+
+
+# What a file is
+
+
+def test_a_file_is_told_from_another_of_its_name_and_size(tmp_path: Path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("a.png", "b.png"):
+        (photos / name).write_bytes(name.encode() * 100)
+    before = checksum_heads(photos), checksum_heads(photos / "a.png")
+    (photos / "a.png").rename(photos / "c.png")
+    assert checksum_heads(photos) != before[0], "another name"
+    (photos / "c.png").rename(photos / "a.png")
+    assert checksum_heads(photos) == before[0]
+    (photos / "a.png").write_bytes(b"b.png" * 100)
+    assert checksum_heads(photos) != before[0], "another content"
+    assert checksum_heads(photos / "a.png") != before[1]
+    assert checksum_heads(tmp_path / "nowhere") is None

@@ -78,7 +78,8 @@ def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[To
     resume = None if detector.tracks else _exact_resume(sinks, args)
     for sink in sinks:
         if isinstance(sink, MasksSink):
-            sink.note_outputs(Path(path) for path in (args.output, args.stats) if path)
+            others = [Path(path) for path in (args.output, args.stats) if path]
+            sink.note_files(Path(args.source), others)
     source = registry.open_source(args.source, start=args.start)
     processor = Processor(source, detector, segmenter, [*sinks, *watchers], settings, resume)
     interrupted = True

@@ -25,6 +25,9 @@ MapKind = Literal["labels", "instances"]
 
 MANIFEST = "manifest.json"
 
+#: The key of the source's checksum, of the names and first bytes of its files.
+SOURCE_CHECKSUM = "head_crc32"
+
 #: Version of the folder's format.
 FORMAT_VERSION = 1
 
@@ -80,7 +83,13 @@ class Manifest:
         return encode_json(self.values, indent=1)
 
 
-def make_manifest(info: SourceInfo, run: Run, form: Format, kinds: tuple[MapKind, ...]) -> Manifest:
+def make_manifest(
+    info: SourceInfo,
+    run: Run,
+    form: Format,
+    kinds: tuple[MapKind, ...],
+    files: Path | None = None,
+) -> Manifest:
     """Make the manifest of a run that begins.
 
     Args:
@@ -88,6 +97,7 @@ def make_manifest(info: SourceInfo, run: Run, form: Format, kinds: tuple[MapKind
         run: what makes the results.
         form: the container of the maps.
         kinds: the maps of each frame.
+        files: the source's file or folder, if it is one and is known.
     """
     source = {
         "name": info.name,
@@ -96,8 +106,10 @@ def make_manifest(info: SourceInfo, run: Run, form: Format, kinds: tuple[MapKind
         "fps": None if info.fps is None else _ratio(info.fps),
         "frame_count": info.frame_count,
     }
-    if info.media is not None and (checksum := checksum_heads(Path(info.media))) is not None:
-        source["head_crc32"] = checksum
+    for path in (files, info.media):
+        if path is not None and (checksum := checksum_heads(Path(path))) is not None:
+            source[SOURCE_CHECKSUM] = checksum
+            break
     values = {
         "format_version": FORMAT_VERSION,
         "facereg_version": __version__,

@@ -15,7 +15,15 @@ from ..errors import SinkError, SourceError
 from ..output import discard, open_inside, read_inside, write_file
 from . import png, resume
 from .lines import LINES, Line, map_size, parse_line
-from .manifest import MANIFEST, Manifest, MapKind, encode_json, read_manifest, shorten
+from .manifest import (
+    MANIFEST,
+    SOURCE_CHECKSUM,
+    Manifest,
+    MapKind,
+    encode_json,
+    read_manifest,
+    shorten,
+)
 from .readers import DAMAGES, READERS, Maps, VideoDecoder, VideoMaps, read_chunk
 from .writers import VIDEOS, Container, frames_in_chunk, part_of, png_name
 
@@ -165,6 +173,12 @@ def _aside(folder: Path, video: str) -> Path:
 
 
 def _check_same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    before, now = old["source"].get(SOURCE_CHECKSUM), new["source"].get(SOURCE_CHECKSUM)
+    if None not in (before, now) and before != now:
+        raise SinkError(
+            f"{folder} cannot be resumed: its source {shorten(new['source']['name'])} is another, "
+            "or was changed; --overwrite starts again"
+        )
     for key, value in new.items():
         if key not in MAY_DIFFER and old.get(key) != value:
             raise SinkError(

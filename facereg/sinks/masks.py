@@ -57,8 +57,7 @@ class MasksSink(Sink):
             else ("replace" if overwrite else "refuse")
         )
         self._exact: ExactResume | None = None
-        self._others: tuple[Path, ...] = ()
-        self.report: dict[str, object] = {}
+        self._files: tuple[Path | None, tuple[Path, ...]] = None, ()
         self._folder: DumpFolder | None = None
         self._dump: DumpWriter | None = None
         self._failed = False
@@ -81,20 +80,27 @@ class MasksSink(Sink):
         self._exact = ExactResume(settings)
         return self._exact
 
-    def note_outputs(self, paths: Iterable[Path]) -> None:
-        """Note what else the run writes: a run that resumes it may replace that; before `open`."""
-        self._others = tuple(paths)
+    def note_files(self, source: Path, others: Iterable[Path]) -> None:
+        """Note what the run reads and what else it writes; call it before `open`.
+
+        Args:
+            source: the file or folder that it reads, if it is one: a run that reads another one
+                does not resume the dump.
+            others: its other outputs: a run that resumes the dump may replace them.
+        """
+        self._files = source, tuple(others)
 
     def open(self, info: SourceInfo, run: Run) -> None:
         """Make the folder, or see how far it got."""
         self._run = run
         self._check(info)
-        manifest = make_manifest(info, run, self._format, self._kinds)
+        source, others = self._files
+        manifest = make_manifest(info, run, self._format, self._kinds, source)
         self._folder = DumpFolder(self.path, self._existing)
         work = self._folder.work
         kept = repair.inspect(work, manifest) if self._folder.resumes else None
         self._dump = DumpWriter(work, manifest, kept)
-        plan_outputs(work, self._others)
+        plan_outputs(work, others)
         if self._exact is None:
             remove_files(work)
         else:

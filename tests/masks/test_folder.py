@@ -12,7 +12,7 @@ from facereg.errors import SinkError
 from facereg.plugins.replay import ReplayDetector
 from facereg.sinks.masks import MasksSink
 from tests.masks.dumps import FORMATS, RESULTS, RUN, dump, files
-from tests.sinks.results import info
+from tests.sinks.results import feed, info
 
 
 def test_a_folder_that_is_in_use_is_kept(tmp_path: Path):
@@ -272,5 +272,23 @@ def test_a_source_replaced_by_another_of_its_name_and_size_is_noticed(tmp_path: 
     dump(folder, RESULTS[:3], info(media=str(clip)))
     dump(folder, RESULTS[:5], info(media=str(clip)), resume=True)
     clip.write_bytes(b"another!")
-    with pytest.raises(SinkError, match=r"cannot be resumed: its source is .*--overwrite starts"):
+    with pytest.raises(SinkError, match=r"its source clip.mp4 is another, or was changed; --over"):
         dump(folder, RESULTS[:7], info(media=str(clip)), resume=True)
+
+
+def test_a_picture_replaced_by_another_of_its_name_and_size_is_noticed(tmp_path: Path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in "abc":
+        (photos / name).write_bytes(name.encode() * 99)
+
+    def run(frames: int) -> None:
+        sink = MasksSink(path=tmp_path / "masks", resume=True)
+        sink.note_files(photos, [])
+        feed(sink, info(), RESULTS[:frames], RUN)
+
+    run(2)
+    run(3)
+    (photos / "b").write_bytes(b"x" * 99)
+    with pytest.raises(SinkError, match=r"its source clip.mp4 is another, or was changed"):
+        run(4)
