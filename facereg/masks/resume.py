@@ -25,7 +25,7 @@ from ..checkpoint import FrameParser, State, pack, unpack
 from ..checks import wrap_errors
 from ..errors import PluginError, SinkError
 from ..output import append_to, read_inside, write_file
-from ..types import Face, Frame, FrameResult, Labels
+from ..types import Frame, FrameResult, Labels
 from . import faces
 from .lines import Line
 from .readers import Maps
@@ -73,7 +73,7 @@ class ExactResume:
         if self._earlier is not None:
             if frame.index <= self._earlier.last:
                 self.cached += 1
-                return FrameResult(frame, self._earlier.faces(frame))
+                return self._earlier.result(frame)
             self._forget()
         result = parser.parse(frame, coming)
         if self._checkpoints.is_due():
@@ -193,7 +193,10 @@ class _FaceLog:
         alone = len(result.faces) == 1
         saved = [faces.save(face, labels, alone=alone) for face in result.faces]
         frame = result.frame
-        row = json.dumps({"index": frame.index, "time": frame.time, "faces": saved}) + "\n"
+        values = {"index": frame.index, "time": frame.time, "faces": saved}
+        if not result.parsed:
+            values["parsed"] = False
+        row = json.dumps(values) + "\n"
         try:
             if self._file is None:
                 self._file = append_to(self._path)
@@ -277,8 +280,8 @@ class _EarlierRun:
         self._folder, self._kept, self._maps = folder, kept, maps
         self._places = {line["index"]: i for i, line in enumerate(kept)}
 
-    def faces(self, frame: Frame) -> tuple[Face, ...]:
-        """Rebuild the faces of a frame.
+    def result(self, frame: Frame) -> FrameResult:
+        """Rebuild what was found in a frame.
 
         Raises:
             SinkError: the earlier run had another frame here.
@@ -292,9 +295,9 @@ class _EarlierRun:
                 "source's; --overwrite starts again"
             )
         if not row["faces"]:
-            return ()
+            return FrameResult(frame, parsed=row.get("parsed", True))
         labels = self._maps.read(place, self._kept[place], "labels")
-        return tuple(faces.rebuild(saved, labels) for saved in row["faces"])
+        return FrameResult(frame, tuple(faces.rebuild(saved, labels) for saved in row["faces"]))
 
     def close(self) -> None:
         self._maps.close()

@@ -18,6 +18,7 @@ import pytest
 
 from facereg.cli import main
 from facereg.masks import resume, writers
+from facereg.types import Frame, FrameResult
 from tests import clips
 from tests.sinks import ending, two_people
 
@@ -338,3 +339,31 @@ def test_a_source_that_is_no_file_leaves_nothing(
     args = ("--plugin", two_people.__file__, "--duration", "0.5")
     assert run("cut", *args, source="people:x,live=no,count=9", end="fail 7").code == 1
     assert not [name for name in dumped(tmp_path / "cut") if name.startswith(".")]
+
+
+def test_a_frame_that_could_not_be_parsed_is_recalled_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or views that hide faces would show it after `--resume`."""
+    monkeypatch.setattr(resume, "CHECKPOINT_FRAMES", 1)
+    monkeypatch.setattr(resume, "CHECKPOINT_SECONDS", 0.0)
+    parser = SimpleNamespace(
+        parse=lambda frame, _: FrameResult(frame, parsed=frame.index != 0),
+        state=dict,
+        restore=lambda _: None,
+    )
+    maps = SimpleNamespace(folder=tmp_path, close=lambda: None)
+    frames = [Frame(np.zeros((4, 4, 3), np.uint8), i, i / 25) for i in range(2)]
+    kept = [{"index": 0}, {"index": 1}]
+    earlier, later = resume.ExactResume({}), resume.ExactResume({})
+
+    earlier.open([], maps)
+    for frame, line in zip(frames, kept, strict=True):
+        result = earlier.parse(frame, (), parser)
+        earlier.append(result, np.zeros((4, 4), np.uint8), line)
+        earlier.flush(frame.index)
+    earlier.close(is_complete=False)
+    later.open(kept, maps)
+
+    assert [later.parse(frame, (), parser).parsed for frame in frames] == [False, True]
+    assert later.cached == 2
