@@ -71,12 +71,12 @@ class ReportingSink(Sink):
 class _RecordHandler(logging.Handler):
     """Sends warnings; everything is written to stderr, too."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, source: str) -> None:
         super().__init__()
-        self._channel = channel
+        self._channel, self._source = channel, source
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = clean_text(record.getMessage())
+        text = clean_text(_without_source(record.getMessage(), self._source))
         print(f"{record.levelname.lower()}: {text}", file=sys.stderr)
         if record.levelno >= logging.WARNING:
             self._channel.send("warning", text=text)
@@ -85,7 +85,7 @@ class _RecordHandler(logging.Handler):
 def run(args: argparse.Namespace) -> int:
     """Run the command line of a job. Returns the exit code."""
     channel = Channel()
-    handler = _RecordHandler(channel)
+    handler = _RecordHandler(channel, args.source)
     try:
         level = logging.DEBUG if args.debug else logging.WARNING
         with log_with(handler, level), sigterm_is_ctrl_c():
@@ -96,6 +96,11 @@ def run(args: argparse.Namespace) -> int:
     except Exception as e:
         traceback.print_exc()
         text, code = describe_failure(e)
-        channel.send("error", text=text)
+        channel.send("error", text=_without_source(text, args.source))
         return code
     return 130 if interrupted else 0
+
+
+def _without_source(text: str, source: str) -> str:
+    """Leave the name of the source out of a message: the batch says which job it is of."""
+    return text.removeprefix(f"{source}: ")

@@ -71,6 +71,7 @@ def test_a_bad_file_spoils_no_other_and_what_is_done_stays_done(
     assert (totals["done"], totals["failed"], totals["frames"]) == (2, 1, 20)
     assert lines[0].startswith(f"facereg: error: {inputs / 'bad.mp4'}: ")
     assert lines[-1].startswith(f"  failed: {inputs / 'bad.mp4'}: ")
+    assert lines[-1].count("bad.mp4") == 1
     names = ["a.csv", "a.masks", "a.mp4", "c.csv", "c.masks", "c.mp4"]
     assert sorted(p.name for p in out.glob("[!.]*")) == names
     assert clips.probe(out / "a.mp4").frames == clips.probe(out / "c.mp4").frames == 10
