@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import gc
 import importlib
+import inspect
 import io
 import itertools
 import pickle
@@ -24,6 +26,7 @@ import pytest
 import facereg
 from facereg import FaceParser, PluginError, SourceError, UsageError
 from facereg.cli import main
+from facereg.pipeline.settings import Settings
 from tests import clips
 
 #: Components that need no model. The detector counts what it does in a file beside it.
@@ -218,6 +221,17 @@ def test_a_name_with_a_colon_is_a_files_name(
     cv2.imwrite("x.png", np.zeros((60, 80, 3), np.uint8))
     Path("x.png").rename("webcam:0.png")
     assert facereg.parse("webcam:0.png", **fast).frame.width == 80
+
+
+def test_a_name_that_is_not_utf8_is_a_files_name(tmp_path: Path, fast: dict[str, Any]) -> None:
+    name = tmp_path / "caf\udce9.png"
+    with pytest.raises(SourceError, match=r"caf\\xe9\.png: no such file"):
+        facereg.parse(name, **fast)
+    try:
+        name.write_bytes(cv2.imencode(".png", np.zeros((60, 80, 3), np.uint8))[1].tobytes())
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    assert facereg.parse(name, **fast).frame.width == 80
 
 
 class Tensor:
@@ -528,6 +542,15 @@ def test_a_wrong_value_is_said_at_once(wrong: dict[str, Any]) -> None:
         facereg.process("in.mp4", **wrong)
     with pytest.raises(TypeError, match="max_face"):
         facereg.process("in.mp4", max_face=1)  # type: ignore[call-arg]
+
+
+def test_every_setting_of_a_run_is_a_keyword_of_process() -> None:
+    settings = {field.name for field in dataclasses.fields(Settings)}
+    for_sinks = {"provenance", "on_sink_error"}
+    components = {"source", "detector", "segmenter", "plugins", "start", "smooth"}
+    assert (
+        inspect.signature(facereg.process).parameters.keys() == (settings - for_sinks) | components
+    )
 
 
 # --- files ---------------------------------------------------------------------------------------

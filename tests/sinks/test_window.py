@@ -172,6 +172,15 @@ def test_runs_without_a_screen(window: Opener, shown: Shown) -> None:
     assert not dot
 
 
+def test_a_name_that_is_not_utf8_is_shown_as_escapes(window: Opener, shown: Shown) -> None:
+    sink = window(replace(FILE, name="caf\udce9\x1b.mp4"))
+    own = sink._screen._window  # type: ignore[union-attr]
+    assert own.title == r"caf\xe9\x1b.mp4 - facereg"
+    sink._status.report("saved caf\udce9.png")
+    sink.write(at(0))
+    assert shown[-1][1] == "saved caf\udce9.png"
+
+
 def test_a_camera_is_mirrored_and_what_it_saves_is_not(
     window: Opener, shown: Shown, tmp_path: Path
 ) -> None:

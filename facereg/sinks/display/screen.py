@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...errors import SinkError
+from ...errors import SinkError, clean_text
 from ...types import Image
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class Screen:
         pygame.font.init()
         self._font = pygame.font.Font(None, LETTER_HEIGHT)
         try:
-            self._window: Any = pygame.Window(title, _window_size(width, height), resizable=True)
+            size = _window_size(width, height)
+            self._window: Any = pygame.Window(clean_text(title), size, resizable=True)
             self._window.get_surface()
         except pygame.error as e:
             raise SinkError(f"cannot open a window: {e}") from e
@@ -194,7 +195,7 @@ class Screen:
 
     def _write(self, surface: pygame.Surface, text: str, x: int, y: int) -> None:
         if text:
-            surface.blit(self._font.render(text, True, WHITE), (x, y))
+            surface.blit(self._font.render(clean_text(text), True, WHITE), (x, y))
 
     def _explain(self, surface: pygame.Surface, width: int, height: int) -> None:
         """Draw the notes over the picture, in the largest letters that fit."""
