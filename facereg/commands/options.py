@@ -109,8 +109,8 @@ OUTPUTS = (
         changes_faces=False,
         keywords={
             "metavar": "OUT",
-            "help": "write a video, such as OUT.mp4; into a folder, a picture a frame; of a "
-            "picture, a picture, such as OUT.png",
+            "help": "write a video (.mp4, .mov, .mkv, .webm); into a folder, a picture a frame; of "
+            "a picture, a picture, such as OUT.png",
         },
     ),
     Option(
@@ -194,7 +194,8 @@ OUTPUTS = (
         changes_faces=False,
         keywords={
             "metavar": "CODEC",
-            "help": "the video's encoder, as 'facereg plugins mp4' lists them (default: H.264)",
+            "help": "the video's codec: h264, hevc, av1, vp9, or one of ffmpeg's encoders by name "
+            "(default: h264)",
         },
     ),
     Option(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 #: Codecs of sound that MP4 holds and players play from it.
-MP4_SOUND = frozenset(("aac", "mp3", "mp2", "ac3", "eac3", "ac4", "alac", "opus", "flac", "dts"))
+MP4_SOUND = frozenset(("aac", "mp3", "ac3", "eac3", "ac4", "alac", "opus", "flac", "dts"))
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Format:
         muxer: ffmpeg's name of it.
         codecs: codecs that pictures are encoded in unless the user names one, best first.
         sound: codecs of sound that it holds; None: whatever ffmpeg writes into it.
-        sound_encoder, sound_codec: what other sound becomes.
+        sound_encoder: what other sound is encoded with.
         growing: ffmpeg's name of the container of the recording while it grows, fragmented.
         arguments: ffmpeg's, for the finished file.
     """
@@ -28,7 +28,6 @@ class Format:
     codecs: tuple[str, ...]
     sound: frozenset[str] | None
     sound_encoder: str = "aac"
-    sound_codec: str = "aac"
     growing: str = "mp4"
     arguments: tuple[str, ...] = ()
 
@@ -47,5 +46,5 @@ FORMATS: Mapping[str, Format] = {
                    arguments=_FAST_START),
     ".mkv": Format("Matroska", "matroska", MP4.codecs, None),
     ".webm": Format("WebM", "webm", ("vp9", "av1"), frozenset(("opus", "vorbis")),
-                    "libopus", "opus"),
+                    "libopus"),
 }  # fmt: skip

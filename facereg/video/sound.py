@@ -88,11 +88,6 @@ class Sound:
     part: Part
     format: Format
 
-    def codecs(self) -> tuple[str, ...]:
-        """List the codec that each track has in the recording."""
-        encoder = self.format.sound_codec
-        return tuple(t.codec if t.way == "copy" else encoder for t in self.tracks)
-
 
 def plan_tracks(media: Path, audio: Audio, kind: Format) -> tuple[Track, ...]:
     """Choose what becomes of each sound track of a file, each tried on its first seconds.
@@ -160,18 +155,24 @@ def encode_changing(sound: Sound) -> Sound:
 
 
 def with_sound(sound: Sound) -> tuple[Track, ...]:
-    """List the tracks that have any sound in the recorded part.
+    """List the tracks with sound in the recorded part; warn of those that have none at all.
 
     Raises:
         MediaError: the file cannot be read.
     """
     streams = [s for s in probe.read_streams(sound.media) if s.kind == "audio"]
     start, end = sound.part.start, sound.part.start + sound.part.duration
-
-    def overlaps(stream: probe.Stream) -> bool:
-        return bool(stream.packets) and stream.start < end and stream.end > start
-
-    return tuple(t for t in sound.tracks if overlaps(streams[t.number]))
+    found = []
+    for track in sound.tracks:
+        stream = streams[track.number]
+        if not stream.packets:
+            log.warning(
+                "%s: sound track %d (%s) is left out: it is empty, or damaged",
+                *(sound.media.name, track.number + 1, track.codec),
+            )
+        elif stream.start < end and stream.end > start:
+            found.append(track)
+    return tuple(found)
 
 
 def warn_of_rest(sound: Sound) -> None:

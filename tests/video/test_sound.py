@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -31,6 +32,7 @@ def clapper(
     audio_starts: float = 0.0,
     video_starts: float = 0.0,
     audio_length: float = LENGTH,
+    more: Sequence[str] = (),
 ) -> Path:
     """Write a clip whose picture turns white at `CLAP`, and whose sound beeps then.
 
@@ -39,6 +41,7 @@ def clapper(
         *tracks: the encoder of each sound track.
         audio_starts, video_starts: seconds on the clip's clock.
         audio_length: seconds that the sound goes on.
+        more: further arguments of ffmpeg's.
     """
     frames = bytearray()
     for i in range(round(LENGTH * RATE)):
@@ -58,7 +61,7 @@ def clapper(
     command += ["-i", f"{sound}:d={audio_length}", "-map", "0:v", "-c:v", "copy"]
     for i, encoder in enumerate(tracks):
         command += ["-map", "1:a", f"-c:a:{i}", encoder]
-    clips.ffmpeg(*command, path)
+    clips.ffmpeg(*command, *more, path)
     return path
 
 
@@ -142,10 +145,11 @@ def test_a_part_far_into_a_file_is_sought_and_in_step(
     ("encoder", "kept"),
     [("aac", "aac"), ("libopus", "opus"), ("ac3", "ac3"), ("eac3", "eac3"), ("flac", "flac"),
      ("alac", "alac"), ("libmp3lame", "mp3"), ("pcm_s16le", "aac"), ("libvorbis", "aac"),
-     ("wmav2", "aac")],
+     ("wmav2", "aac"), ("mp2", "aac"), ("dca", "dts"), ("truehd", "aac")],
 )  # fmt: skip
 def test_only_what_mp4_cannot_hold_is_encoded_again(tmp_path: Path, encoder: str, kept: str):
-    clip = clapper(tmp_path / "clip.mkv", encoder)
+    strict = ("-strict", "-2") if encoder in ("dca", "truehd") else ()
+    clip = clapper(tmp_path / "clip.mkv", encoder, more=strict)
     record(clip, tmp_path / "out.mp4")
     assert codecs(tmp_path / "out.mp4") == [kept]
     assert_in_step(tmp_path / "out.mp4")
@@ -356,6 +360,18 @@ def test_sound_that_has_none_in_the_recorded_part_is_no_warning(
     assert clips.probe(tmp_path / "out.mp4").frames == 20
     assert codecs(tmp_path / "out.mp4") == []
     assert not caplog.messages
+
+
+def test_an_empty_track_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clip = write_sound(tmp_path / "whole.mp4", "-c:a", "aac")
+    data = bytearray(clip.read_bytes())
+    table = data.rfind(b"stco")  # of the places of the sound in the file
+    data[table : table + 4] = b"free"
+    clip.write_bytes(data)
+    record(clip, tmp_path / "out.mp4")
+    assert clips.probe(tmp_path / "out.mp4").frames == 25
+    assert codecs(tmp_path / "out.mp4") == []
+    assert "sound track 1 (aac) is left out: it is empty, or damaged" in caplog.text
 
 
 @pytest.mark.slow
