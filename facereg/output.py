@@ -20,7 +20,6 @@ import shutil
 import stat
 import sys
 import zlib
-from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal
@@ -134,6 +133,7 @@ class AtomicFile:
     ) -> None:
         self.path, self._overwrite, self._leftovers = path, overwrite, leftovers
         self._files: dict[Path, io.FileIO] = {}
+        self._number = 0  # of the latest temporary file
         self.part = self.another()
 
     def another(self) -> Path:
@@ -142,7 +142,8 @@ class AtomicFile:
         Raises:
             SinkError: the folder cannot be written to.
         """
-        part, file = _create_temporary(self.path, self._leftovers, skip=self._files)
+        self._number, file = _create_temporary(self.path, self._leftovers, after=self._number)
+        part = Path(os.fsdecode(file.name))
         self._files[part] = file
         return part
 
@@ -234,7 +235,8 @@ def write_file(path: Path, data: bytes) -> None:
         SinkError: it cannot be written, or another run or sink is writing it. What had that name
             stays.
     """
-    part, file = _create_temporary(path, "remove")
+    _, file = _create_temporary(path, "remove")
+    part = Path(os.fsdecode(file.name))
     try:
         with file:
             view = memoryview(data)
@@ -314,23 +316,22 @@ def temporary_name(name: str, number: int = 1, word: str = "part") -> str:
     return f".{stem}{tail}"
 
 
-def _create_temporary(
-    path: Path, leftovers: Leftovers, *, skip: Collection[Path] = ()
-) -> tuple[Path, io.FileIO]:
+def _create_temporary(path: Path, leftovers: Leftovers, *, after: int = 0) -> tuple[int, io.FileIO]:
     """Create and lock an empty temporary file beside ``path``.
 
     Args:
         path: the final name.
         leftovers: what becomes of the temporary file of a killed run.
-        skip: temporary files of that name that are the caller's own.
+        after: the number of the caller's latest temporary file of that name.
+
+    Returns:
+        The file and its number.
 
     Raises:
         SinkError: it cannot be created, or another run is writing that file.
     """
-    for number in range(1, MAX_LEFTOVERS + 1):
+    for number in range(after + 1, after + 1 + MAX_LEFTOVERS):
         part = path.with_name(temporary_name(path.name, number))
-        if part in skip:
-            continue
         try:
             file = _create_locked(part, path)
             if file is None and _clear(part, path, leftovers):
@@ -338,7 +339,7 @@ def _create_temporary(
         except OSError as e:
             raise SinkError(f"{path}: cannot write there: {e.strerror or e}") from e
         if file is not None:
-            return part, file
+            return number, file
     raise SinkError(f"{path}: {MAX_LEFTOVERS} temporary files lie beside it; delete them")
 
 

@@ -149,6 +149,8 @@ def test_what_a_killed_recording_left_is_kept_and_named(
     (tmp_path / ".out.part.mp4").write_text("an hour")
     with AtomicFile(tmp_path / "out.mp4", leftovers="keep") as file:
         file.part.write_text("new")
+        assert file.another().name == ".out.part3.mp4"
+    assert caplog.text.count("was left") == 1
     assert names(tmp_path) == [".out.part.mp4", "out.mp4"]
     assert ".out.part.mp4 was left by an earlier run that was cut off" in caplog.text
 
