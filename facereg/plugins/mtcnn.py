@@ -41,6 +41,9 @@ MIN_PROPOSAL_SCORE, MIN_REFINED_SCORE = 0.6, 0.5
 #: Longest side in pixels of the copy that is searched, and smallest side of a face in it.
 COPY_SIDE, MIN_COPY_FACE = 640, 20
 
+#: Minimum share of a box that is inside the frame, if a border was added to it.
+MIN_INSIDE = 0.3
+
 
 class MtcnnDetector(Detector):
     """Finds faces from the front to about three quarters, with five landmarks.
@@ -48,16 +51,20 @@ class MtcnnDetector(Detector):
     Options:
         min_face: side in pixels of the smallest face to find in the frame; none is below 12.
         score: minimum score of a face, 0 to 1.
+        border: width of a mirrored border that is added to the frame, as a share of its shorter
+            side; it completes faces that are half out of the frame, so that they are found.
     """
 
     name = "mtcnn"
 
-    def __init__(self, *, min_face: int = 40, score: float = 0.8) -> None:
+    def __init__(self, *, min_face: int = 40, score: float = 0.8, border: float = 0.0) -> None:
         if min_face < 1:
             raise UsageError(f"detector mtcnn: min_face={min_face}: must be at least 1 pixel")
         if not 0 <= score <= 1:
             raise UsageError(f"detector mtcnn: score={score}: must be from 0 to 1")
-        self._min_face = min_face
+        if not 0 <= border <= 0.5:
+            raise UsageError(f"detector mtcnn: border={border}: must be from 0 to 0.5")
+        self._min_face, self._border = min_face, border
         self._score = score
         self._propose, self._refine, self._output = (
             # One thread, as the segmenter works at the same time. OpenCV's engine takes a third
@@ -68,12 +75,15 @@ class MtcnnDetector(Detector):
 
     def detect(self, frame: Frame) -> Sequence[Detection]:
         """Find the faces of a frame, best first."""
-        copy, zoom = self._copy(frame.image)
+        reach = round(self._border * min(frame.width, frame.height))
+        image = _bordered(frame.image, reach) if reach else frame.image
+        copy, zoom = self._copy(image)
         boxes = self._proposals(copy, max(PROPOSE_SIDE, self._min_face * zoom))
         boxes = self._refined(copy, boxes)
         boxes, scores, points = self._final(copy, boxes)
-        size = (frame.height / copy.shape[0], frame.width / copy.shape[1])
-        return _detections(boxes, scores, points, np.array(size[::-1], np.float32))
+        size = (image.shape[0] / copy.shape[0], image.shape[1] / copy.shape[1])
+        found = _detections(boxes, scores, points, np.array(size[::-1], np.float32))
+        return _without_border(found, reach, frame) if reach else found
 
     def _copy(self, image: Image) -> tuple[Image, float]:
         """Make the RGB copy to search, no larger than needed, and return its scale."""
@@ -145,6 +155,24 @@ class MtcnnDetector(Detector):
         points = places.reshape(-1, 2, 5).transpose(0, 2, 1)
         points = boxes[:, None, :2] + points * (boxes[:, 2:] - boxes[:, :2])[:, None]
         return _shifted(boxes, shifts), chances[:, 1], points
+
+
+def _bordered(image: Image, reach: int) -> Image:
+    """Mirror the edges of an image outwards by some pixels."""
+    import cv2
+
+    return np.asarray(cv2.copyMakeBorder(image, *[reach] * 4, cv2.BORDER_REFLECT), np.uint8)
+
+
+def _without_border(found: list[Detection], reach: int, frame: Frame) -> list[Detection]:
+    """Turn detections in a bordered frame into those of the frame; drop faces of the border."""
+    moved = []
+    for one in found:
+        box = one.box.moved(-reach, -reach)
+        if box.clip(frame.width, frame.height).area >= MIN_INSIDE * box.area:
+            landmarks = None if one.landmarks is None else one.landmarks - np.float32(reach)
+            moved.append(Detection(box, one.score, landmarks))
+    return moved
 
 
 def _weights() -> Path:

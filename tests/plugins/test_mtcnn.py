@@ -118,3 +118,36 @@ def test_it_sees_what_the_package_itself_sees(detector: MtcnnDetector) -> None:
     order = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")  # the picture's sides
     assert face.box.iou(Box(x, y, x + width, y + height)) > 0.8
     assert np.abs(points(face) - [theirs["keypoints"][name] for name in order]).max() < 6
+
+
+@pytest.mark.parametrize("edge", ["left", "right", "bottom"])
+def test_a_border_finds_a_face_that_is_half_out_of_the_frame(edge: str) -> None:
+    x, y = (clips.FACE[0] + clips.FACE[2]) // 2, (clips.FACE[1] + clips.FACE[3]) // 2
+    astronaut = clips.astronaut()
+    part = {
+        "left": astronaut[:300, x : x + 300],
+        "right": astronaut[:300, x - 176 : x],
+        "bottom": astronaut[: y + 8, 60:400],
+    }[edge]
+    frame = Frame(np.ascontiguousarray(part))
+    centre = {"left": (0, y), "right": (176, y), "bottom": (x - 60, y + 8)}[edge]
+
+    found = MtcnnDetector(border=0.25).detect(frame)
+
+    (face,) = (d for d in found if d.box.grown(-20).area > 0)
+    for middle, wanted in zip(
+        ((face.box.x0 + face.box.x1) / 2, (face.box.y0 + face.box.y1) / 2), centre, strict=True
+    ):
+        assert abs(middle - wanted) < 40
+    assert face.landmarks is not None
+
+
+def test_a_border_adds_no_face_of_its_own() -> None:
+    x0, y0, *_ = clips.FACE
+    near = np.ascontiguousarray(clips.astronaut()[y0 - 20 : y0 + 280, x0 - 20 : x0 + 300])
+    plain, bordered = (MtcnnDetector(border=b).detect(Frame(near)) for b in (0.0, 0.3))
+
+    assert len(plain) == len(bordered) == 1
+    assert plain[0].box.iou(bordered[0].box) > 0.8
+    with pytest.raises(UsageError, match=r"detector mtcnn: border=2\.0: must be from 0 to 0\.5"):
+        MtcnnDetector(border=2.0)
