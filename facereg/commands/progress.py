@@ -9,7 +9,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from fractions import Fraction
 
 from ..components import Run, Sink
 from ..errors import clean_text
@@ -21,6 +20,9 @@ BAR_SECONDS, LINE_SECONDS = 0.2, 60.0
 #: Seconds that the rate is measured over: what was slow long ago, or came from an earlier run, does
 #: not count.
 RATE_SECONDS = 60.0
+
+#: Frames by which a product of seconds and a rate may be off.
+ROUNDING = 1e-6
 
 #: Columns of the bar itself, and of a terminal that does not say how many it has.
 BAR_COLUMNS, TERMINAL_COLUMNS = 20, 80
@@ -154,11 +156,11 @@ def expected_frames(
         duration: of the run, in seconds, if it was limited.
         start: seconds of the source that are left out at its beginning.
     """
-    rate, total = info.fps or Fraction(0), info.frame_count
+    rate, total = float(info.fps or 0), info.frame_count
     if total is not None:
-        total = max(0, total - math.floor(rate * Fraction(start or 0.0)))
+        total = max(0, total - math.floor(rate * (start or 0.0) + ROUNDING))
     if duration is not None and rate:
-        limit = math.ceil(rate * Fraction(duration))
+        limit = math.ceil(rate * duration - ROUNDING)
         total = limit if total is None else min(total, limit)
     return total
 

@@ -98,8 +98,8 @@ def test_a_terminal_gets_one_line_that_fits(
 
 @pytest.mark.parametrize(
     ("count", "duration", "start", "expected"),
-    [(100, None, None, 100), (100, 1.0, None, 25), (100, 9.0, 1.0, 75), (None, 1.0, None, 25),
-     (None, None, None, None), (10, None, 5.0, 0)],
+    [(100, None, None, 100), (100, 1.0, None, 25), (100, 9.0, 1.0, 75), (100, 0.2, None, 5),
+     (None, 1.0, None, 25), (None, None, None, None), (10, None, 5.0, 0)],
 )  # fmt: skip
 def test_expected_frames(
     count: int | None, duration: float | None, start: float | None, expected: int | None
