@@ -161,7 +161,9 @@ def _bordered(image: Image, reach: int) -> Image:
     """Mirror the edges of an image outwards by some pixels."""
     import cv2
 
-    return np.asarray(cv2.copyMakeBorder(image, *[reach] * 4, cv2.BORDER_REFLECT), np.uint8)
+    return np.asarray(
+        cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REFLECT), np.uint8
+    )
 
 
 def _without_border(found: list[Detection], reach: int, frame: Frame) -> list[Detection]:
