@@ -445,14 +445,17 @@ class FolderLock:
         kind: ``"write"`` excludes every other lock, ``"read"`` only those that write.
 
     Raises:
-        SinkError: another run has the folder.
+        SinkError: another run, or another part of this one, has the folder; or it cannot be opened.
     """
 
     def __init__(self, folder: Path, kind: Literal["read", "write"] = "write") -> None:
         self._descriptor = -1
         if sys.platform == "win32":  # folders cannot be opened there
             return
-        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as e:
+            raise SinkError(f"{folder}: {e.strerror or e}") from e
         if not _lock(self._descriptor, kind):
             self.release()
             raise SinkError(f"{folder}: another run, or another part of this one, is using it")

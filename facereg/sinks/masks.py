@@ -24,6 +24,14 @@ from ..types import FrameResult, SourceInfo
 
 log = logging.getLogger(__name__)
 
+#: What becomes of a dump that is there, by the options ``resume`` and ``overwrite``.
+EXISTING: dict[tuple[bool, bool], Existing] = {
+    (False, False): "refuse",
+    (False, True): "replace",
+    (True, False): "resume",
+    (True, True): "resume or replace",
+}
+
 
 class MasksSink(Sink):
     """Writes a folder of label maps, with a manifest and a line a frame."""
@@ -51,11 +59,7 @@ class MasksSink(Sink):
         """
         self.path, self._format = path, format
         self._kinds: tuple[MapKind, ...] = ("labels", "instances") if instances else ("labels",)
-        self._existing: Existing = (
-            ("resume or replace" if overwrite else "resume")
-            if resume
-            else ("replace" if overwrite else "refuse")
-        )
+        self._existing = EXISTING[resume, overwrite]
         self._exact: ExactResume | None = None
         self._files: tuple[Path | None, tuple[Path, ...]] = None, ()
         self._folder: DumpFolder | None = None
