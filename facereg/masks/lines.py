@@ -147,7 +147,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_list(value: Any, length: int) -> bool:
-    """Whether it is a list of so many integers of moderate size."""
+    """Whether it is a list of ``length`` integers of moderate size."""
     return (
         isinstance(value, list)
         and len(value) == length
