@@ -29,6 +29,7 @@ from . import options
 from .opencv import installed_opencvs, opencv_clash
 from .progress import Progress
 from .python_process import python_command
+from .run import refuse_stdout
 from .terminal import print_json, signals_handled_by
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     if clash := opencv_clash(installed_opencvs()):
         log.warning(clash)
+    refuse_stdout(output=args.output)
     folder = Path(args.output)
     jobs = make_plan(args.source, folder, masks=args.masks, stats=args.stats)
     at_once = _at_once(args.jobs, len(jobs))

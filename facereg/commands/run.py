@@ -116,6 +116,7 @@ def _check_chosen_faces(registry: Registry, outputs: Sequence[str]) -> None:
 def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
     """Build the sinks that the flags mean, in the order in which they are written to."""
     wanted: list[tuple[str, dict[str, Any]]] = []
+    refuse_stdout(output=args.output, masks=args.masks, stats=args.stats)
     if args.output:
         path = Path(args.output)
         kind = _kind_of_output(args)
@@ -150,6 +151,23 @@ def _build_other(registry: Registry, spec: str, args: argparse.Namespace) -> Sin
     return sink
 
 
+def refuse_stdout(**outputs: str | None) -> None:
+    """Refuse outputs that are named ``-``.
+
+    Args:
+        **outputs: option -> what was given for it.
+
+    Raises:
+        UsageError: one of them is.
+    """
+    for option, path in outputs.items():
+        if path == "-":
+            raise UsageError(
+                f"--{option} -: nothing is written to stdout; name a file or a folder, or ./- for "
+                "one of that name"
+            )
+
+
 def _kind_of_output(args: argparse.Namespace) -> str:
     """Choose the sink of ``-o`` by its name.
 
@@ -157,8 +175,6 @@ def _kind_of_output(args: argparse.Namespace) -> str:
         UsageError: nothing can be written under such a name.
     """
     text, path = args.output, Path(args.output)
-    if text == "-":
-        raise UsageError("-o -: nothing is written to stdout; name a file or a folder")
     if NUMBER_PATTERN.search(path.name):
         raise UsageError(
             f"{text}: a picture a frame is written into a folder, and named and numbered there: "

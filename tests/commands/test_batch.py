@@ -151,6 +151,7 @@ def test_a_folder_of_pictures_becomes_a_folder(
         (["a.mp4", "-o", "out", "-s", "pspnet:siez=288"], "did you mean size"),
         (["a.mp4", "-o", "out", "--view", "blur:nostril"], "unknown region 'nostril'"),
         (["a.mp4", "-o", "no/out"], "does not exist; create it first"),
+        (["a.mp4", "-o", "-"], "nothing is written to stdout"),
     ],
 )
 def test_what_cannot_be_meant_is_told_before_anything_is_begun(

@@ -220,7 +220,8 @@ def test_an_input_that_is_no_video_is_named(bad: dict[str, Path], name: str, run
         (["-o", "{tmp}/o.mp4", "--sink", "stats:path={tmp}/o.csv,view=raw"], "no option 'view'"),
         (["-o", "{tmp}/o.jpg"], "name a folder for a picture a frame: -o {tmp}/o/"),
         (["-o", "{tmp}/o%04d.png"], "named and numbered there: -o {tmp}/FOLDER/"),
-        (["-o", "-"], "nothing is written to stdout"),
+        (["-o", "-"], "--output -: nothing is written to stdout"),
+        (["-m", "-"], "--masks -: nothing is written to stdout"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(
