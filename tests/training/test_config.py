@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from facereg import UsageError
+from facereg.models import find_model
 from facereg.training.config import Recipe, load_recipe, write_recipe
 
 
@@ -56,3 +57,9 @@ def test_a_wrong_recipe_is_refused_in_one_line(tmp_path: Path, text: str, messag
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none\.toml: No such file"):
         load_recipe(tmp_path / "none.toml")
+
+
+def test_the_recipe_of_the_shipped_model_is_valid() -> None:
+    recipe = load_recipe(find_model("base").path.with_suffix(".toml"))
+    assert recipe.backbone == "efficientnet_lite0"
+    assert recipe.occlude > 0
