@@ -51,7 +51,7 @@ def overlay(result: FrameResult, *, strength: float = STRENGTH, legend: bool = F
         color = cv2.LUT(cv2.merge([ids] * 3), PALETTE[None])
         mixed = cv2.addWeighted(part, 1 - strength, color, strength, 0)
         cv2.copyTo(mixed, (ids != 0).view(np.uint8), part)
-        labels[regions.box.slices] = 0  # where boxes overlap, colour once
+        labels[regions.box.slices] = 0  # if boxes overlap, colour once
     for face in result.faces:
         _outline(out, face, labelled=legend)
     if legend:

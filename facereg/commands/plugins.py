@@ -1,4 +1,4 @@
-"""``facereg plugins``: every component, its options, where it is from, and what failed to load."""
+"""``facereg plugins``: every component, its options, its origin, and what failed to load."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _origin(component: Component) -> str:
 
 
 def _table(components: list[Component]) -> str:
-    """Write a block a kind, with two lines a component: what it does, and its options."""
+    """Write a block for each kind, with a component's purpose and options in two lines."""
     lines: list[str] = []
     kind = ""
     for component in components:
@@ -88,7 +88,7 @@ def _table(components: list[Component]) -> str:
         lines.append(f"  {component.name:<12}{_summary(component)}{origin}")
         if options := ", ".join(component.options()):
             lines.append(f"  {'':<12}options: {options}")
-    return "\n".join([*lines, "", "facereg plugins NAME tells all about one."])
+    return "\n".join([*lines, "", "facereg plugins NAME shows everything about one."])
 
 
 def _in_full(component: Component) -> str:

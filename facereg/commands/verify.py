@@ -172,12 +172,12 @@ def _file(name: str) -> dict[str, str | None]:
 def _lines(video: str, result: Result, missing: list[str]) -> Iterator[str]:
     spans = result.spans()
     for span in spans[:MAX_LINES]:
-        told = span.as_json()
-        x, y, x1, y1 = told["box"]
+        values = span.as_json()
+        x, y, x1, y1 = values["box"]
         yield (
-            f"{_clock(told['start'])} to {_clock(told['end'])}: a face in {told['frames']} frames, "
-            f"{x1 - x}x{y1 - y} at {x},{y}, score {told['score']:.2f} "
-            f"({', '.join(told['found_by'])})"
+            f"{_clock(values['start'])} to {_clock(values['end'])}: a face in "
+            f"{values['frames']} frames, {x1 - x}x{y1 - y} at {x},{y}, score {values['score']:.2f} "
+            f"({', '.join(values['found_by'])})"
         )
     if len(spans) > MAX_LINES:
         yield f"and {len(spans) - MAX_LINES} more; --report FILE.json lists all"

@@ -1,7 +1,7 @@
 """The views that hide: blur, pixelate and fill.
 
 Each face's new pixels are made from its own old ones alone: no colour of a neighbour or of the
-background gets in, and there is no seam where the crops of two faces overlap.
+background gets in, and two faces whose crops overlap have no seam.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .outline import Area, hidden_areas
 
 Floats = NDArray[np.float32]
 
-#: Standard deviation of the blur, as a share of the face's width: a sixth at least.
+#: Standard deviation of the blur, as a share of the face's width. The minimum is a sixth.
 BLUR_SHARE = 1 / 5
-#: Cells across a face's width: ten at most.
+#: Cells across a face's width. The maximum is ten.
 CELLS_ACROSS = 9
 #: Smallest side of a cell in pixels, and smallest standard deviation of a blur.
 MIN_CELL, MIN_SIGMA = 4, 2.0
 #: Standard deviation in pixels of the shrunken copy in which a strong blur is computed.
 COPY_SIGMA = 6.0
-#: How far what is hidden reaches beyond the region, as a share of the face's width.
+#: Default margin, as a share of the face's width.
 MARGIN = 0.0
 
 

@@ -50,7 +50,7 @@ class Area:
 def hidden_areas(result: FrameResult, ids: tuple[int, ...], margin: float) -> Iterator[Area]:
     """Find what has to be hidden of each face, the farthest first.
 
-    No pixel is in two areas: where two meet, it is the nearer face's, whose box is larger.
+    No pixel is in two areas: it belongs to the nearer face, whose box is larger.
 
     Args:
         result: a frame and its faces. A frame that could not be parsed is one area.
