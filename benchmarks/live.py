@@ -5,8 +5,8 @@ From the root of a checkout, with what docs/live.md names for the tests of strea
     python -m benchmarks.live [--seconds 60] [--json]
 
 A server of our own sends one face, 640x480 at 30 frames a second; facereg shows it in a window with
-its default settings. Without a display the window is opened on Xvfb where there is one, else in
-memory. At the end the server is killed and restarted, and the time until the first picture counted.
+its default settings. Without a display the window is opened on Xvfb if it is installed, else in
+memory. At the end the server is killed and restarted, to measure the time until the first picture.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests import clips
 from tests.sinks import xvfb
 from tests.sources.streams import WHY_NOT, RtspServer, python_with_gstreamer, write_h264
 
-#: Seconds at the start that do not count: models warm up, the stream's first burst is dropped.
+#: Seconds at the start that are not counted: models warm up, the stream's first burst is dropped.
 WARM_UP = 5.0
 
 #: Seconds for which the server is away.
@@ -63,7 +63,7 @@ class TimedWindow(WindowSink):
         self.tick()
 
     def tick(self) -> None:
-        """End when the time is over."""
+        """End the run after its time."""
         super().tick()
         if time.monotonic() > self._end:
             raise EndRun

@@ -1,9 +1,9 @@
-"""Measure memory over a long run: at frame 300, at the end, and the most there ever was.
+"""Measure memory over a long run: at frame 300, at the end, and its maximum.
 
     python benchmarks/memory.py [CLIP] [--frames N] [--json]
 
 The clip is played again and again into one MP4, with default settings. The encoder is a process of
-its own and is not counted. Exit code 1 where memory grew by more than 50 MB from frame 300 on.
+its own and is not counted. Exit code 1 if memory grew by more than 50 MB after frame 300.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from facereg.pipeline.processor import Processor
 from facereg.registry.registry import Registry
 from facereg.types import Frame, FrameResult
 
-#: The frame from which on memory must be flat, how often it is looked at, and the MB that it may
-#: grow by.
-SETTLED, EVERY, ALLOWED = 300, 100, 50.0
+#: The frame after which memory must not grow, and the frames between two samples.
+SETTLED_FRAME, SAMPLE_FRAMES = 300, 100
+#: Maximum growth, in MB.
+MAX_GROWTH_MB = 50.0
 
 
 class Looped(Source):
-    """Plays a source so many frames long, as if it never ended.
+    """Plays a source again and again, for a number of frames.
 
     Args:
         open_source: opens it anew.
@@ -51,7 +52,7 @@ class Looped(Source):
         self.info = replace(info, frame_count=count, duration=length, has_audio=False, media=None)
 
     def frames(self) -> Iterator[Frame]:
-        """Yield its frames, numbered and timed on and on."""
+        """Yield its frames, with indices and times that go on."""
         index = 0
         while True:
             for frame in self._source.frames():
@@ -83,7 +84,7 @@ class Watch(Sink):
     def write(self, result: FrameResult) -> None:
         """Look, where it is time to."""
         self._last = result.frame.index
-        if self._last % EVERY == 0:
+        if self._last % SAMPLE_FRAMES == 0:
             self.samples[self._last] = resident()
 
     def close(self) -> None:
@@ -118,13 +119,13 @@ def measure(clip: str, count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         mp4 = registry.build("sink", "mp4", path=Path(folder) / "out.mp4")
         totals = Processor(source, *parts, [mp4, watch]).run()
-    settled = next((mb for frame, mb in watch.samples.items() if frame >= SETTLED), None)
+    settled = next((mb for frame, mb in watch.samples.items() if frame >= SETTLED_FRAME), None)
     end = list(watch.samples.values())[-1]
     return {
         "clip": clip,
         "frames": totals.frames,
         "faces": totals.faces,
-        f"mb_at_frame_{SETTLED}": None if settled is None else round(settled, 1),
+        f"mb_at_frame_{SETTLED_FRAME}": None if settled is None else round(settled, 1),
         "mb_at_end": round(end, 1),
         "grown_mb": None if settled is None else round(end - settled, 1),
         "peak_mb": round(peak(), 1),
@@ -145,7 +146,7 @@ def main() -> int:
     else:
         for name in [name for name in found if name != "samples_mb"]:
             print(f"{name.replace('_', ' '):<18}{'-' if found[name] is None else found[name]}")
-    return int((found["grown_mb"] or 0.0) > ALLOWED)
+    return int((found["grown_mb"] or 0.0) > MAX_GROWTH_MB)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ From the root of a checkout::
     python -m benchmarks.soak [--minutes 30] [--json]
 
 The stream of benchmarks/live.py is shown in a window and recorded, with default settings, for the
-given time. Exit code 1 where memory grew by more than 50 MB from minute 1 on.
+given time. Exit code 1 if memory grew by more than 50 MB after minute 1.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from facereg.registry.registry import Registry
 from facereg.types import FrameResult
 from tests.sources.streams import WHY_NOT, RtspServer, python_with_gstreamer, write_h264
 
-#: Growth that is allowed, in MB.
-ALLOWED = 50.0
+#: Maximum growth, in MB.
+MAX_GROWTH_MB = 50.0
 
 
 def resident() -> float:
@@ -51,7 +51,7 @@ class MemorySink(Sink):
         self.samples: list[tuple[float, float]] = []
 
     def write(self, result: FrameResult) -> None:
-        """Take a sample where it is time for one."""
+        """Take a sample if it is time for one."""
         now = time.monotonic()
         if self._start is None:
             self._start = now
@@ -99,7 +99,7 @@ def main() -> int:
         folder = Path(name)
         found = soak(write_h264(folder / "clip.h264", swaying()), folder, args.minutes)
     print(json.dumps(found) if args.json else "\n".join(f"{k}: {v}" for k, v in found.items()))
-    return int(float(str(found["mb_at_end"])) > float(str(found["mb_at_minute_1"])) + ALLOWED)
+    return int(float(str(found["mb_at_end"])) > float(str(found["mb_at_minute_1"])) + MAX_GROWTH_MB)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
-"""Compare following faces with looking for them in every frame.
+"""Compare tracked faces with those that the detector finds in every frame.
 
     python benchmarks/tracking.py [CLIP ...] [--every 1 3 5 10] [--frames N] [--json] [--sheet PNG]
 
 *detector* is the detector in every frame, without tracking: what it finds is the reference. Each
 other row is ``facereg run --detect-every N``.
 
-kept        share of the detector's faces for which there is a followed one in the same frame, at an
-            intersection over union above 0.3
-false       share of the followed faces for which the detector found none there within 5 frames
+kept        share of the detector's faces that are tracked in the same frame, at an IoU above 0.3
+false       share of the tracked faces that the detector does not find there within 5 frames
 with face   frames with at least one face
-ids         numbers given; as many as there are people is best
+ids         numbers given; ideally as many as there are people
 detections  frames in which the detector ran
 
-A detector that is wrong makes a good follower look bad: ``--sheet`` draws every face of the last
-clip that the last interval did not keep, and below them every false one, to be judged by eye.
+A wrong detection counts against a correct track: ``--sheet`` draws every face of the last clip that
+the last interval did not keep, and below them every false one, to be judged by eye.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ from facereg.pipeline.settings import Settings
 from facereg.registry.registry import Registry
 from facereg.types import Box, Detection, Frame, Image
 
-#: Intersection over union of the same face's boxes, and frames within which it counts as found.
-SAME, WITHIN = 0.3, 5
+#: Minimum IoU of two boxes of one face, and frames within which it counts as found.
+SAME_IOU, WITHIN_FRAMES = 0.3, 5
 
 #: Side in pixels of a face on the sheet, and faces in one of its rows.
 SIDE, COLUMNS = 120, 10
@@ -91,23 +90,23 @@ def followed(
 
 
 def alone_in(these: Boxes, those: Boxes, within: int) -> Boxes:
-    """Leave the boxes for which those of no frame within so many have one in the same place."""
+    """Return the boxes that have no counterpart within a number of frames."""
     left = []
     for i, boxes in enumerate(these):
         near = list(itertools.chain.from_iterable(those[max(0, i - within) : i + within + 1]))
-        left.append([box for box in boxes if all(box.iou(other) <= SAME for other in near)])
+        left.append([box for box in boxes if all(box.iou(other) <= SAME_IOU for other in near)])
     return left
 
 
 def overlap(these: Boxes, those: Boxes) -> float:
-    """Average the intersection over union of boxes with the nearest of the same frame."""
+    """Return the mean IoU of boxes with the nearest of the same frame."""
     nearest = [
         max(box.iou(other) for other in others)
         for boxes, others in zip(these, those, strict=True)
         for box in boxes
         if others
     ]
-    same = [iou for iou in nearest if iou > SAME]
+    same = [iou for iou in nearest if iou > SAME_IOU]
     return sum(same) / max(1, len(same))
 
 
@@ -157,7 +156,7 @@ def measure(clip: str, args: argparse.Namespace) -> dict[str, Any]:
     for every in args.every:
         boxes, ids, asked = followed(registry, clip, every, args)
         faces, of_all = sum(map(len, boxes)), sum(map(len, alone))
-        missed, wrong = alone_in(alone, boxes, 0), alone_in(boxes, alone, WITHIN)
+        missed, wrong = alone_in(alone, boxes, 0), alone_in(boxes, alone, WITHIN_FRAMES)
         false = sum(map(len, wrong))
         runs[f"every {every}"] = {
             **describe(boxes),

@@ -25,7 +25,7 @@ from .components import DETECTOR, SEGMENTER, build_segmenter, close_component, k
 log = logging.getLogger(__name__)
 
 
-def process(
+def process(  # noqa: PLR0913  (keywords with the names of the flags)
     source: str | Path | int,
     *,
     detector: str = DETECTOR,
@@ -36,6 +36,7 @@ def process(
     smooth: bool | None = None,
     max_faces: int | None = None,
     detect_every: int = Settings.detect_every,
+    look_back: int | None = None,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> Results:
     """Find and parse the faces in every frame of a source.
@@ -53,6 +54,8 @@ def process(
         smooth: whether masks are smoothed over time; None leaves it to the segmenter.
         max_faces: keep the largest faces of a frame, at most this many.
         detect_every: run the detector on every n-th frame; in between, faces are followed.
+        look_back: frames by which a result may be delayed to look for a new face in the frames
+            before it was found; None: as many as are needed for a recording, 0 for a live source.
         on_error: whether a frame on which a detector or segmenter fails ends the run, or comes
             without faces and is counted in ``totals.skipped``.
 
@@ -71,7 +74,11 @@ def process(
     if start is not None and not start >= 0:
         raise UsageError(f"start={start}: must be at least 0")
     settings = Settings(
-        max_faces=max_faces, detect_every=detect_every, duration=duration, on_error=on_error
+        max_faces=max_faces,
+        detect_every=detect_every,
+        look_back=look_back,
+        duration=duration,
+        on_error=on_error,
     )
     names = _Names(str(source), detector, segmenter, tuple(map(str, plugins)))
     return Results(_Run(names, settings, start, smooth))

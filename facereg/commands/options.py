@@ -250,6 +250,18 @@ PROCESSING = (
         },
     ),
     Option(
+        ("--look-back",),
+        reads="setting",
+        batch="shared",
+        changes_faces=True,
+        keywords={
+            "type": values.whole_int,
+            "metavar": "N",
+            "help": "when a new face is found, look for it in up to N frames before that, which "
+            "delays results by as many (default: all since the last look; of live sources none)",
+        },
+    ),
+    Option(
         ("--start",),
         reads="source",
         batch="shared",

@@ -62,6 +62,13 @@ class DetectAhead:
         self._results[frame.index] = Future()
         self._jobs.put((frame, self._results[frame.index]))
 
+    def peek(self, frame: Frame) -> Found:
+        """Return the faces of a coming frame, which may be asked for again; none if it fails."""
+        self.prefetch(frame)
+        with self._caller_times.timed("wait"):
+            future = self._results[frame.index]
+            return () if future.exception() is not None else future.result()
+
     def result(self, frame: Frame) -> Found:
         """Return the faces of a frame; earlier frames cannot be asked for any more.
 

@@ -105,21 +105,25 @@ class Parser:
 
     @classmethod
     def build(
-        cls, detector: Detector, segmenter: Segmenter | None, settings: Settings, *, follows: bool
+        cls,
+        detector: Detector,
+        segmenter: Segmenter | None,
+        tracker: Tracker | None,
+        settings: Settings,
     ) -> Parser:
         """Build a parser of components.
 
         Args:
             detector: finds the faces.
             segmenter: parses them, or None to detect only.
+            tracker: follows them from frame to frame, or None; see `Parser`.
             settings: the run's.
-            follows: whether faces are followed from frame to frame.
         """
         times = StageTimes()
         return cls(
             DetectAhead(detector, settings.max_faces, times),
             SegmentFaces(segmenter, settings.max_faces, times),
-            Tracker(settings.detect_every) if follows else None,
+            tracker,
             times,
             settings.on_error,
         )

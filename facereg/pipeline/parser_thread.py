@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from ..types import Frame, FrameResult
 from .channel import Channel, End
 
-#: Frames of a recording, and of a live source, that have been read and that the detector may
-#: look at while others are parsed.
-MAX_COMING, MAX_COMING_LIVE = 4, 1
+#: Frames of a recording, and of a live source, that the detector may look at while others are
+#: parsed, besides those that look-back needs.
+AHEAD, AHEAD_LIVE = 4, 1
 #: Results of a recording, and of a live source, that wait to be taken.
 CAPACITY, CAPACITY_LIVE = 2, 1
 #: Seconds after which a thread that waits for a frame looks whether the run is to stop.
@@ -31,20 +31,28 @@ class ParserThread:
         parse: finds and parses the faces of one frame.
         live: whether the source is live, so that little may wait.
         duration: seconds of the source's time after which it ends, or None.
+        look_back: frames after a frame to wait for before it is parsed, unless the source ends.
 
     Attributes:
         results: where the results come out, and the error that ended them.
     """
 
     def __init__(
-        self, frames: Channel[Frame], parse: Parse, *, live: bool, duration: float | None
+        self,
+        frames: Channel[Frame],
+        parse: Parse,
+        *,
+        live: bool,
+        duration: float | None = None,
+        look_back: int = 0,
     ) -> None:
         self.results: Channel[FrameResult] = Channel(
             CAPACITY_LIVE if live else CAPACITY, drop_oldest=False
         )
         self._frames, self._parse, self._duration = frames, parse, duration
         self._coming: deque[Frame] = deque()
-        self._max_coming = MAX_COMING_LIVE if live else MAX_COMING
+        self._required = 1 + look_back
+        self._most = look_back + (AHEAD_LIVE if live else AHEAD)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="facereg-parser", daemon=True)
 
@@ -67,7 +75,7 @@ class ParserThread:
         error: BaseException | None = None
         try:
             for frame in self._wanted():
-                if not self.results.put(self._parse(frame, self._coming)):
+                if not self.results.put(self._parse(frame, tuple(self._coming))):
                     break
         except BaseException as e:
             error = e
@@ -78,10 +86,10 @@ class ParserThread:
         first = None
         while not self._stop.is_set():
             try:
-                self._fill()
+                is_ready = self._fill()
             except End:
                 return
-            if not self._coming:
+            if not is_ready:
                 continue
             frame = self._coming.popleft()
             first = frame.time if first is None else first
@@ -89,20 +97,25 @@ class ParserThread:
                 return
             yield frame
 
-    def _fill(self) -> None:
-        """Take the frames that are ready, and wait a moment for one if there is none.
+    def _fill(self) -> bool:
+        """Take the frames that are ready, and wait a moment if they are too few.
+
+        Returns:
+            Whether the next frame can be parsed.
 
         Raises:
             End: there are no more, and none is left.
             BaseException: the reader's error, likewise.
         """
-        while len(self._coming) < self._max_coming:
+        while len(self._coming) < self._most:
+            is_enough = len(self._coming) >= self._required
             try:
-                frame = self._frames.get(0.0 if self._coming else POLL_SECONDS)
+                frame = self._frames.get(0.0 if is_enough else POLL_SECONDS)
             except BaseException:
                 if self._coming:
-                    return  # it is raised again when they are done
+                    return True  # it is raised again when they are done
                 raise
             if frame is None:
-                return
+                return is_enough
             self._coming.append(frame)
+        return True

@@ -15,6 +15,7 @@ from functools import partial
 
 from ..checkpoint import Resume
 from ..components import Detector, EndRun, Run, Segmenter, Sink, Source, Status
+from ..tracking.tracker import Tracker
 from ..types import FrameResult
 from .channel import End
 from .parser import Parser
@@ -54,12 +55,15 @@ class Processor:
         self._provenance, self._resume = settings.provenance, resume
         self._reader, self._sinks = Reader(source), SinkGroup(sinks, settings.on_sink_error)
         follows = not (source.info.stills or detector.tracks)
-        self._parser = Parser.build(detector, segmenter, settings, follows=follows)
+        look_back = settings.frames_to_look_back(live=source.info.live) if follows else 0
+        tracker = Tracker(settings.detect_every, look_back) if follows else None
+        self._parser = Parser.build(detector, segmenter, tracker, settings)
         self._thread = ParserThread(
             self._reader.frames,
             self._parser.parse if resume is None else partial(resume.parse, parser=self._parser),
             live=source.info.live,
             duration=settings.duration,
+            look_back=look_back,
         )
         self._stop = threading.Event()
         self._failed = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ class CutDetector:
     """Compare each frame with the one before it."""
 
     def __init__(self) -> None:
-        self._thumbnail: NDArray[np.uint8] | None = None
+        self._thumbnail: NDArray[np.uint8] | None = None  # of the last frame
+        self._coming: dict[int, NDArray[np.uint8]] = {}  # of frames after it, by their index
 
     def state(self) -> dict[str, Any]:
         """Return all that is known, as plain values and arrays."""
@@ -38,13 +39,25 @@ class CutDetector:
 
     def is_cut(self, frame: Frame) -> bool:
         """Whether a frame is of another scene than the one before it."""
-        thumbnail = _thumbnail(frame)
-        before, self._thumbnail = self._thumbnail, thumbnail
-        if before is None:
-            return False
-        brightness = (float(before.mean()) + float(thumbnail.mean())) / 2
-        change = _mean_change(before, thumbnail)
-        return change > min(CUT_CHANGE, max(MIN_CUT_CHANGE, DARK_CUT_FRACTION * brightness))
+        before, self._thumbnail = self._thumbnail, self._look_at(frame)
+        self._coming = {i: one for i, one in self._coming.items() if i > frame.index}
+        return before is not None and _differ(before, self._thumbnail)
+
+    def count_before_cut(self, coming: Sequence[Frame]) -> int:
+        """Count the frames, of those that follow the last one, that are of the same scene."""
+        before = self._thumbnail
+        for i, frame in enumerate(coming):
+            thumbnail = self._look_at(frame)
+            if before is not None and _differ(before, thumbnail):
+                return i
+            before = thumbnail
+        return len(coming)
+
+    def _look_at(self, frame: Frame) -> NDArray[np.uint8]:
+        """Make a frame's thumbnail, once."""
+        if frame.index not in self._coming:
+            self._coming[frame.index] = _thumbnail(frame)
+        return self._coming[frame.index]
 
 
 def _thumbnail(frame: Frame) -> NDArray[np.uint8]:
@@ -56,7 +69,10 @@ def _thumbnail(frame: Frame) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
-def _mean_change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+def _differ(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
+    """Whether two thumbnails are of different scenes."""
     import cv2
 
-    return float(cv2.absdiff(before, after).mean())
+    brightness = (float(before.mean()) + float(after.mean())) / 2
+    change = float(cv2.absdiff(before, after).mean())
+    return change > min(CUT_CHANGE, max(MIN_CUT_CHANGE, DARK_CUT_FRACTION * brightness))

@@ -25,6 +25,8 @@ REID_SIDES = 1.5
 REID_SIZE_RATIO = 1.7
 #: Seconds for which a lost face keeps its number.
 REID_SECONDS = 1.0
+#: Detections to remember that turned out to be no faces.
+MAX_REJECTED = 16
 #: Seconds for which a face is followed by its mask alone while the detector does not find it.
 MAX_UNCONFIRMED_SECONDS = 1.5
 
@@ -34,6 +36,9 @@ class FaceDetector(Protocol):
 
     def prefetch(self, frame: Frame) -> None:
         """Begin to detect the faces of a frame that will probably be asked for."""
+
+    def peek(self, frame: Frame) -> Sequence[Detection]:
+        """Return the faces of a coming frame, which may be asked for again; none if it fails."""
 
     def result(self, frame: Frame) -> Sequence[Detection]:
         """Return the faces of a frame."""
@@ -54,13 +59,16 @@ class Tracker:
 
     Args:
         detect_every: frames from one detection to the next while all faces are followed well.
+        look_back: maximum number of frames between the next detection and a frame that is searched
+            for a face that this detection shows for the first time. 0 searches none.
     """
 
-    def __init__(self, detect_every: int) -> None:
-        self._detect_every = detect_every
+    def __init__(self, detect_every: int, look_back: int = 0) -> None:
+        self._detect_every, self._look_back = detect_every, look_back
         self._cuts = CutDetector()
         self._tracks: list[Track] = []
         self._lost: list[Track] = []
+        self._rejected: list[Box] = []  # detections that no mask confirmed, since the last cut
         self._ended: list[int] = []  # numbers of tracks that ended in this frame
         self._next_number = 1
         self._frames_since_detection = 0
@@ -75,12 +83,13 @@ class Tracker:
     ) -> tuple[Face, ...]:
         """Find, number and parse the faces of the next frame.
 
-        The detector is asked on every n-th frame, while no face is followed, when one is lost, and
-        after a cut.
+        The detector is asked on every n-th frame, while no face is followed, when one is lost,
+        after a cut, and while the next detection shows a face that is not followed yet.
 
         Args:
             frame: the frame after the last one.
-            coming: the frames after it, as far as they have been read.
+            coming: the frames after it, as far as they have been read. With fewer than
+                ``look_back``, the video ends with them.
             detector: asked if a detection is due.
             segmenter: asked for the faces' masks, and told which tracks have ended.
 
@@ -88,16 +97,23 @@ class Tracker:
             Exception: whatever the detector or the segmenter raises. The next frame can be
                 followed as if this one had been without them.
         """
-        if is_due := self._is_due(frame):
-            self._match(detector.result(frame), frame.time)
+        is_due = self._is_due(frame)
+        if is_due:
+            found = detector.result(frame)
+            self._frames_since_detection = 0
+            self._match(found, frame.time)
         else:
             for track in self._tracks:
                 track.predict(frame.time)
-        if (distance := self._frames_to_detection()) <= len(coming):
-            detector.prefetch(coming[distance - 1])
+            if self._looks_back(frame, coming, detector):
+                is_due = True
+                self._match(detector.result(frame), frame.time)
+        self._prefetch(coming, detector)
         faces = self._learn(frame, segmenter.faces(frame, self._detections()))
         if self._has_failed and not is_due:
-            self._match(detector.result(frame), frame.time)
+            found = detector.result(frame)
+            self._frames_since_detection = 0
+            self._match(found, frame.time)
             faces = self._learn(frame, segmenter.faces(frame, self._detections()))
         while self._ended:
             segmenter.forget(self._ended.pop(0))
@@ -109,6 +125,7 @@ class Tracker:
             "cuts": self._cuts.state(),
             "tracks": [track.state() for track in self._tracks],
             "lost": [track.state() for track in self._lost],
+            "rejected": list(self._rejected),
             "ended": list(self._ended),
             "next_number": self._next_number,
             "frames_since_detection": self._frames_since_detection,
@@ -120,6 +137,7 @@ class Tracker:
         self._cuts.restore(state["cuts"])
         self._tracks = [Track.restored(track) for track in state["tracks"]]
         self._lost = [Track.restored(track) for track in state["lost"]]
+        self._rejected = [Box(*box) for box in state["rejected"]]
         self._ended = list(state["ended"])
         self._next_number = state["next_number"]
         self._frames_since_detection = state["frames_since_detection"]
@@ -131,7 +149,7 @@ class Tracker:
             self._cuts.forget()  # nobody to end; whoever is found next is not of an older scene
         elif self._cuts.is_cut(frame):
             self._ended += [track.id for track in self._tracks]
-            self._tracks, self._lost = [], []
+            self._tracks, self._lost, self._rejected = [], [], []
         self._frames_since_detection += 1
         overdue = self._frames_since_detection >= self._detect_every
         return not self._tracks or self._has_failed or overdue
@@ -142,12 +160,39 @@ class Tracker:
             return 1
         return max(1, self._detect_every - self._frames_since_detection)
 
+    def _looks_back(self, frame: Frame, coming: Sequence[Frame], detector: FaceDetector) -> bool:
+        """Whether the next detection shows a face that is not followed: then look for it here.
+
+        That is the detection of the last frame of this scene, or of the video, if it comes first.
+        """
+        distance = self._frames_to_detection()
+        if distance > self._look_back:
+            return False
+        ahead = (frame, *coming[:distance])
+        last = self._cuts.count_before_cut(ahead[1:])
+        return self._shows_unknown_face(detector.peek(ahead[last]))
+
+    def _shows_unknown_face(self, found: Sequence[Detection]) -> bool:
+        return any(
+            track is None and all(one.box.iou(box) < MATCH_IOU for box in self._rejected)
+            for one, track in _pair(found, self._tracks)
+        )
+
+    def _prefetch(self, coming: Sequence[Frame], detector: FaceDetector) -> None:
+        """Begin with the next detection, and with the one after it if it is needed so early."""
+        distances = [self._frames_to_detection()]
+        if self._look_back and self._tracks:
+            distances.append(distances[0] + self._detect_every)
+        for distance in distances:
+            if distance <= len(coming):
+                detector.prefetch(coming[distance - 1])
+
     def _detections(self) -> tuple[Detection, ...]:
         return tuple(track.detection for track in self._tracks)
 
     def _match(self, found: Sequence[Detection], time: float) -> None:
         """Match new detections with the known faces; begin and end tracks."""
-        self._frames_since_detection, self._has_failed = 0, False
+        self._has_failed = False
         self._lost = [t for t in self._lost if time - t.last_seen <= REID_SECONDS]
         undetected = list(self._tracks)
         tracks: list[Track] = []
@@ -194,6 +239,8 @@ class Tracker:
             else:
                 self._tracks.remove(track)
                 self._end(track, may_return=True)
+                if track.last_detected == frame.time:
+                    self._rejected = [*self._rejected[1 - MAX_REJECTED :], track.detection.box]
                 self._has_failed |= track.last_detected != frame.time
         return tuple(kept)
 

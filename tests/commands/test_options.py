@@ -29,6 +29,7 @@ SAMPLES: dict[str, list[str]] = {
     "crf": ["--crf=23"],
     "max_faces": ["--max-faces=2"],
     "detect_every": ["--detect-every=3"],
+    "look_back": ["--look-back=4"],
     "start": ["--start=1:05.5"],
     "duration": ["--duration=90"],
     "smooth": ["--no-smooth"],

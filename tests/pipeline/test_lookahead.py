@@ -28,10 +28,12 @@ class Numbering(Detector):
         self.calls: list[tuple[int, str]] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.started = threading.Event()
         self.closed = 0
         self._fails_at = fails_at
 
     def detect(self, frame: Frame) -> Sequence[Detection]:
+        self.started.set()
         self.gate.wait(60)
         self.calls.append((frame.index, threading.current_thread().name))
         if frame.index == self._fails_at:
@@ -80,8 +82,9 @@ def test_what_was_prefetched_in_vain_is_dropped() -> None:
     detector = Numbering()
     detector.gate.clear()
     ahead = DetectAhead(detector)
-    for index in (1, 2, 3):  # 1 is under way, the others wait
+    for index in (1, 2, 3):
         ahead.prefetch(frame(index))
+    assert detector.started.wait(60)  # 1 is under way, the others wait
     threading.Timer(0.05, detector.gate.set).start()
     assert ahead.result(frame(9))[0].box.x1 == 10
     ahead.close()
@@ -113,3 +116,15 @@ def test_a_slow_detector_is_reported_once(
     ahead.close()
     told = [r.getMessage() for r in caplog.records if " took " in r.getMessage()]
     assert told == [f"detector numbering ({__file__}) took 0 s for frame 0"]
+
+
+def test_a_frame_can_be_looked_at_before_its_turn() -> None:
+    detector = Numbering(fails_at=6)
+    ahead = DetectAhead(detector)
+    assert ahead.peek(frame(5))[0].box.x1 == 6
+    assert ahead.peek(frame(6)) == ()
+    assert [ahead.result(frame(i))[0].box.x1 for i in (2, 5)] == [3, 6]
+    with pytest.raises(PluginError, match="frame 6"):
+        ahead.result(frame(6))
+    ahead.close()
+    assert [index for index, _ in detector.calls] == [5, 6, 2]

@@ -12,6 +12,7 @@ from facereg import Box, Detection, Detector, Frame, PluginError, RegionMasks, S
 from facereg.pipeline import parser as parser_module
 from facereg.pipeline.parser import Parser
 from facereg.pipeline.settings import Settings
+from facereg.tracking.tracker import Tracker
 from tests.tracking.scene import frame, mask
 
 
@@ -63,7 +64,9 @@ class Remembers(Segmenter):
 def build(
     detector: Detector, segmenter: Segmenter | None, *, follows: bool = True, **settings: Any
 ) -> Parser:
-    return Parser.build(detector, segmenter, Settings(**settings), follows=follows)
+    chosen = Settings(**settings)
+    tracker = Tracker(chosen.detect_every) if follows else None
+    return Parser.build(detector, segmenter, tracker, chosen)
 
 
 def ids(parser: Parser, indices: Sequence[int]) -> list[list[int]]:

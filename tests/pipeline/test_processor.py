@@ -354,3 +354,35 @@ def test_a_run_that_was_left_can_be_closed() -> None:
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert source.closed == 1
+
+
+class Entering(Detector):
+    """Finds one face in every frame, and from frame 11 on another one."""
+
+    name = "entering"
+
+    def __init__(self) -> None:
+        self.asked: set[int] = set()
+
+    def detect(self, frame: Frame) -> Sequence[Detection]:
+        self.asked.add(frame.index)
+        boxes = [Box(0, 0, 6, 6), Box(8, 8, 14, 14)]
+        return [Detection(box, 0.99) for box in boxes[: 1 + (frame.index >= 11)]]
+
+
+@pytest.mark.parametrize(("look_back", "first"), [(None, 11), (7, 11), (3, 13), (0, 16)])
+def test_a_face_is_found_in_frames_before_the_detection_that_shows_it(
+    look_back: int | None, first: int
+) -> None:
+    sink, source = Notes(), Numbers(40)
+    source.info = SourceInfo("numbers", 16, 16)
+    Processor(source, Entering(), None, [sink], Settings(look_back=look_back)).run()
+    assert [len(r.faces) for r in sink.results] == [1] * first + [2] * (40 - first)
+
+
+def test_looking_back_detects_only_while_a_face_is_looked_for() -> None:
+    detector, source = Entering(), Numbers(40)
+    source.info = SourceInfo("numbers", 16, 16)
+    Processor(source, detector, None, [Notes()]).run()
+    assert {8, 9, 10, 11, 16, 24, 32, 39} <= detector.asked
+    assert not detector.asked & {1, 7, 12, 15, 17, 23}

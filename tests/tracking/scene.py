@@ -54,7 +54,7 @@ class Watched:
         mask: the mask of a detection in a frame, by its index.
 
     Attributes:
-        detected, prefetched: indices of frames that the detector was asked about.
+        detected, prefetched, peeked: indices of frames that the detector was asked about.
         segmented: the detections of every call of the segmenter.
         forgotten: tracks that the segmenter was told have ended.
     """
@@ -68,11 +68,16 @@ class Watched:
         self.tracker, self.detect, self.mask = tracker, detect, mask
         self.detected: list[int] = []
         self.prefetched: list[int] = []
+        self.peeked: list[int] = []
         self.segmented: list[tuple[Detection, ...]] = []
         self.forgotten: list[int] = []
 
     def prefetch(self, frame: Frame) -> None:
         self.prefetched.append(frame.index)
+
+    def peek(self, frame: Frame) -> Sequence[Detection]:
+        self.peeked.append(frame.index)
+        return self.detect(frame.index)
 
     def result(self, frame: Frame) -> Sequence[Detection]:
         self.detected.append(frame.index)

@@ -38,6 +38,16 @@ def test_another_one_continues_from_its_state() -> None:
     assert other.is_cut(frame(1, scene=1))
 
 
+def test_frames_before_a_coming_cut_are_counted() -> None:
+    cuts = CutDetector()
+    frames = [frame(i, scene=i // 3) for i in range(6)]
+    assert not cuts.is_cut(frames[0])
+    assert cuts.count_before_cut(frames[1:]) == 2
+    assert cuts.count_before_cut(frames[1:3]) == 2
+    assert [cuts.is_cut(one) for one in frames[1:]] == [False, False, True, False, False]
+    assert cuts.count_before_cut([]) == 0
+
+
 def test_a_frame_of_one_pixel_can_be_compared() -> None:
     cuts = CutDetector()
     dots = [Frame(np.full((1, 1, 3), value, np.uint8), i) for i, value in enumerate((0, 255))]

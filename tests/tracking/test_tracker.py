@@ -294,3 +294,95 @@ def test_another_tracker_continues_exactly_where_one_ended() -> None:
         other = two_faces(Tracker(3))
         other.tracker.restore(unpack(state))
         assert [rows(other.follow(at)) for at in frames[i:]] == results[i:], f"from frame {i}"
+
+
+# --- look back ------------------------------------------------------------------------------------
+
+
+def entering(
+    tracker: Tracker, first: int, *, last: int = 10**6, scene: int = 0
+) -> tuple[Watched, list[Frame]]:
+    """One face that is always there, and another one in frames ``first`` to ``last``."""
+
+    def there(i: int) -> list[tuple[int, int]]:
+        return [(20, 80), (200, 90)][: 1 + (first <= i <= last)]
+
+    def draw(i: int, d: Detection) -> RegionMasks:
+        nearest = min(there(i), key=lambda place: abs(place[0] - d.box.x0))
+        return mask(*nearest) if d.box.iou(found(*nearest).box) > 0.2 else wall()
+
+    watched = Watched(tracker, lambda i: [found(*place) for place in there(i)], draw)
+    return watched, [frame(i, scene=scene and i // scene) for i in range(24)]
+
+
+def follow_all(watched: Watched, frames: Sequence[Frame], ahead: int) -> list[list[int]]:
+    """Follow the faces of a video, with some frames read ahead."""
+    return [
+        [face.id for face in watched.follow(at, frames[i + 1 : i + 1 + ahead])]
+        for i, at in enumerate(frames)
+    ]
+
+
+@pytest.mark.parametrize("first", range(1, 24))
+def test_a_face_is_found_in_the_frame_in_which_it_enters(first: int) -> None:
+    watched, frames = entering(Tracker(8, look_back=7), first)
+    assert follow_all(watched, frames, 12) == [[1]] * first + [[1, 2]] * (24 - first)
+
+
+def test_without_look_back_it_is_found_at_the_next_detection() -> None:
+    watched, frames = entering(Tracker(8), 3)
+    assert follow_all(watched, frames, 4) == [[1]] * 8 + [[1, 2]] * 16
+    assert watched.peeked == []
+
+
+def test_a_short_look_back_finds_it_that_many_frames_earlier() -> None:
+    watched, frames = entering(Tracker(8, look_back=2), 3)
+    assert follow_all(watched, frames, 2) == [[1]] * 6 + [[1, 2]] * 18
+
+
+def test_only_frames_before_a_new_face_are_searched() -> None:
+    watched, frames = entering(Tracker(8, look_back=7), 11)
+    follow_all(watched, frames, 12)
+    assert watched.detected == [0, 8, 9, 10, 11, 16]
+    assert set(watched.peeked) == {8, 16, 23}  # 23 is the last frame of the video
+
+
+def test_a_face_that_leaves_before_the_last_frame_of_its_scene_is_found_there() -> None:
+    # The scene ends with frame 11, before the next detection's turn in frame 16.
+    watched, frames = entering(Tracker(8, look_back=7), 10, last=11, scene=12)
+    numbers = follow_all(watched, frames, 12)
+    assert numbers[9:12] == [[1], [1, 2], [1, 2]]
+    assert len(numbers[12]) == 1
+
+
+def test_a_wall_that_is_taken_for_a_face_is_searched_once() -> None:
+    watched = Watched(
+        Tracker(8, look_back=7),
+        lambda _i: [found(20, 80), found(200, 90)],
+        lambda _i, d: mask(20, 80) if d.box.x0 < 100 else wall(),
+    )
+    frames = [frame(i) for i in range(24)]
+    assert follow_all(watched, frames, 12) == [[1]] * 24
+    assert watched.detected == [0, 8, 16]
+
+
+def test_results_do_not_depend_on_how_many_more_frames_have_been_read() -> None:
+    (one, frames), (other, _) = (entering(Tracker(8, look_back=7), 13) for _ in range(2))
+    assert follow_all(one, frames, 7) == follow_all(other, frames, 12)
+    assert one.detected == other.detected
+
+
+def test_looking_back_continues_exactly_where_it_was_cut_off() -> None:
+    (one, frames), states, results = entering(Tracker(8, look_back=7), 5), [], []
+    for i, at in enumerate(frames):
+        states.append(pack(one.tracker.state()))
+        results.append([face.id for face in one.follow(at, frames[i + 1 : i + 13])])
+    for i, state in list(enumerate(states))[::3]:
+        other, _ = entering(Tracker(8, look_back=7), 5)
+        other.tracker.restore(unpack(state))
+        again = [
+            [face.id for face in other.follow(at, frames[j + 1 : j + 13])]
+            for j, at in enumerate(frames)
+            if j >= i
+        ]
+        assert again == results[i:], f"from frame {i}"
