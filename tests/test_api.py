@@ -29,7 +29,7 @@ from facereg.cli import main
 from facereg.pipeline.settings import Settings
 from tests import clips
 
-#: Components that need no model. The detector counts what it does in a file beside it.
+#: Components that need no model. The detector logs what it does to a file.
 FAST = '''
 import pathlib, threading, time
 import numpy as np, facereg
@@ -161,13 +161,13 @@ def test_type_checkers_know_the_public_names() -> None:
 
     tree = ast.parse(Path(facereg.__file__).read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
-    told = {
+    typed = {
         alias.asname: node.module
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert told == facereg._MODULES
+    assert typed == facereg._MODULES
 
 
 # --- parse ---------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ class FaceParser:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Models are loaded again where it is unpickled, as in a pool of processes.
+        # The process that unpickles it, as in a pool, loads the models again.
         return FaceParser, (self._models.detector, self._models.segmenter, self._models.plugins)
 
     def __repr__(self) -> str:

@@ -52,7 +52,7 @@ def to_frame(picture: Picture, registry: Registry) -> Frame:
         return _first_frame(fspath(picture), registry)
     if isinstance(picture, np.ndarray):
         return Frame(_from_array(picture))
-    pil = sys.modules.get("PIL.Image")  # whoever has a PIL image has imported it
+    pil = sys.modules.get("PIL.Image")  # a PIL image exists only if this is loaded
     if pil is not None and isinstance(picture, pil.Image):
         return Frame(_from_pil(picture))
     raise TypeError(_refusal(picture))

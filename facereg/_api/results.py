@@ -132,7 +132,7 @@ class Results(Iterator[FrameResult]):
 
 
 def _close_dropped(run: _Run) -> None:
-    """Close a run that nobody holds any more, and so nobody can be told of an error."""
+    """Close a run that is no longer referenced; an error can only be logged."""
     try:
         run.close()
     except FaceregError as e:

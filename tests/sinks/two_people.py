@@ -1,4 +1,4 @@
-"""A plugin: a camera before which two people stand still, and components that know where they are.
+"""A plugin: a camera that films two people standing still, and components that know their places.
 
 The camera shows the astronaut beside her mirror image, 640x480, 25 frames a second, and the number
 of the frame as black and white blocks in its lowest rows.
@@ -120,7 +120,7 @@ class TwoPeople(Source):
         self._over = threading.Event()
 
     def frames(self) -> Iterator[Frame]:
-        """Yield 25 frames a second; as fast as they are wanted where it is not live."""
+        """Yield 25 frames a second; as fast as possible if it is not live."""
         still, start = picture(), time.monotonic()
         for i in range(self._count):
             if self._over.wait(max(0.0, start + i / 25 - time.monotonic()) if self._live else 0):
@@ -140,7 +140,7 @@ class Knows(Detector):
     name = "knows"
 
     def detect(self, frame: Frame) -> Sequence[Detection]:
-        """Tell where they are."""
+        """Return their boxes."""
         return [Detection(box, 0.9) for box in FACES]
 
 
@@ -150,7 +150,7 @@ class KnowsRegions(Segmenter):
     name = "knows"
 
     def segment(self, frame: Frame, detections: Sequence[Detection]) -> Sequence[RegionMasks]:
-        """Tell where their regions are."""
+        """Return their regions."""
         return [regions(d.box) for d in detections]
 
 

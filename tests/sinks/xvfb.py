@@ -1,4 +1,4 @@
-"""A screen of our own to open windows on, with somebody who presses keys."""
+"""A virtual screen to open windows on, and a way to press keys on it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Screen:
 
     def __init__(self) -> None:
         read, write = os.pipe()
-        # Without -noreset it starts anew when its last window closes, and whoever comes then fails.
+        # Without -noreset it restarts when its last window closes, and the next client fails.
         command = ["Xvfb", "-noreset", "-displayfd", str(write), "-screen", "0", "1280x1024x24"]
         self._server = subprocess.Popen(
             command, pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -51,11 +51,11 @@ class Screen:
             self.display = f":{pipe.readline().strip()}"
 
     def environment(self) -> dict[str, str]:
-        """Say where programs find it."""
+        """Return the environment in which programs find it."""
         return {"DISPLAY": self.display, "SDL_VIDEODRIVER": "x11"}
 
     def window(self, title: str, program: subprocess.Popen[str]) -> int:
-        """Wait for a program's window whose title begins so, and give it the keyboard."""
+        """Wait for a program's window by the start of its title, and give it the keyboard."""
 
         def ask() -> str:
             assert program.poll() is None, program.communicate()[1]
@@ -92,7 +92,7 @@ class Screen:
         self._xdotool("windowsize", str(window), str(width), str(height))
 
     def place(self, window: int) -> tuple[int, int, int, int]:
-        """Say where a window is: x, y, width, height."""
+        """Return a window's place: x, y, width, height."""
         text = self._xdotool("getwindowgeometry", "--shell", str(window))
         found = dict(line.split("=") for line in text.split())
         return int(found["X"]), int(found["Y"]), int(found["WIDTH"]), int(found["HEIGHT"])
