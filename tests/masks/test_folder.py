@@ -27,7 +27,7 @@ def test_a_folder_that_is_in_use_is_kept(tmp_path: Path):
 def test_overwriting_removes_the_old_dump_and_nothing_else(tmp_path: Path, kind: str):
     for old in FORMATS:
         folder = tmp_path / f"{old}-{kind}"
-        dump(folder, format=old, instances=True)
+        dump(folder, RESULTS[:9], format=old, instances=True)
         (folder / "notes.txt").write_text("precious")
         dump(folder, RESULTS[:3], format=kind, overwrite=True)
         (folder / "notes.txt").unlink()

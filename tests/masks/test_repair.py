@@ -53,6 +53,7 @@ def kill(folder: Path, kind: str, frames: int) -> None:
     assert done.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_killed_dump_says_so_and_is_resumed_to_the_same_bytes(
     tmp_path: Path, whole: Path, kind: str, caplog: pytest.LogCaptureFixture
