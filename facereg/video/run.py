@@ -245,7 +245,7 @@ class _Child:
     @property
     def stalled(self) -> bool:
         """Whether it was ended because it did nothing."""
-        return self._watchdog.stalled
+        return self._watchdog.stalled > 0
 
     def watched(self) -> contextlib.AbstractContextManager[None]:
         """Wait for ffmpeg inside this context; one that does nothing is ended."""
@@ -299,7 +299,7 @@ class _Child:
         messages = self.messages()
         self.close()
         if self.stalled:
-            return MediaError(f"ffmpeg did nothing for {self._watchdog.idle} s and was ended")
+            return MediaError(f"ffmpeg did nothing for {self._watchdog.stalled} s and was ended")
         for words in NO_ROOM:
             if words in messages:
                 return NoRoomError(words)
@@ -327,17 +327,17 @@ class _Watchdog:
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.stalled = False
+        self.stalled = 0  # seconds that it did nothing before it was ended
         self._process = process
         self._waiting = False
-        self.idle = 0
+        self._idle = 0
         self._ended = threading.Event()
         threading.Thread(target=self._watch, name="ffmpeg watchdog", daemon=True).start()
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
         """Count while this context lasts."""
-        self.idle, self._waiting = 0, True
+        self._idle, self._waiting = 0, True
         try:
             yield
         finally:
@@ -353,11 +353,11 @@ class _Watchdog:
             if not self._waiting:
                 continue
             work = _processor_time(self._process.pid)
-            self.idle = 0 if work != before else self.idle + 1
+            self._idle = 0 if work != before else self._idle + 1
             before = work
             limit = STALLED_SECONDS_UNSEEN if work is None else STALLED_SECONDS
-            if self.idle >= limit and self._waiting:
-                self.stalled = True
+            if self._idle >= limit and self._waiting:
+                self.stalled = limit
                 self._process.kill()
                 return
 

@@ -129,7 +129,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_writing_to_a_stopped_ffmpeg_is_an_error_not_a_hang(tmp_path: Path) -> None:
     pipe = writer(tmp_path / "out.mkv")
     os.kill(pipe.pid, signal.SIGSTOP)
-    with pytest.raises(MediaError, match=r"ffmpeg did nothing for \d s and was ended"):
+    with pytest.raises(MediaError, match=r"ffmpeg did nothing for 2 s and was ended"):
         write_all(pipe)
     pipe.finish()
 
