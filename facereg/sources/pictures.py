@@ -27,8 +27,8 @@ HEIF_CURE = "to read HEIC pictures: pip install pillow-heif"
 
 #: Most pixels of a picture: its pixels alone take a gigabyte.
 MAX_PIXELS = 350_000_000
-#: A picture with more pixels than this must have a byte for so many of them: none but one that is
-#: made to fill the memory has fewer.
+#: Above this size, a picture may have this many pixels a byte: only one that is made to fill the
+#: memory has more.
 SUSPICIOUS_PIXELS = 50_000_000
 MAX_PIXELS_PER_BYTE = 1500
 

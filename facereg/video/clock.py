@@ -18,7 +18,7 @@ class FrameClock:
     """Seconds from the first frame, exact.
 
     A frame without a time, or with one that is not later than that of the frame before, follows
-    1 / rate after it. If the clock was set, as where recordings were joined, the frames go on
+    1 / rate after it. If the clock was set, as it is in joined recordings, the frames go on
     from there without a pause.
     """
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -88,24 +89,32 @@ class Decoder:
         self._container, self._stream = container, stream
         self._tick = stream.time_base or Fraction(1)
         self._clocks: dict[int | None, float] = {}
+        self._pictures = self._decode_all()
         self._keyed = False  # whether a key frame came, without which nothing can be decoded
         context = stream.codec_context
         context.thread_count = threads or min(os.cpu_count() or 1, MAX_THREADS)
         context.thread_type = "SLICE" if threads == 1 else "AUTO"
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield the pictures in the order in which they are shown. Called once.
+        """Return the pictures in the order in which they are shown: always the same iterator.
 
         Raises:
             MediaError: nothing came within the time-out.
         """
+        return self._pictures
+
+    def _decode_all(self) -> Generator[Picture, None, None]:
         for packet in self._packets():
             yield from self._decode(packet)
         yield from self._decode(None)
 
     def close(self) -> None:
-        """Close the container."""
+        """Close the container, and end the threads that decode."""
+        self._pictures.close()
         self._container.close()
+        del self._container, self._stream
+        # A container and its streams refer to one another; the threads end with the streams.
+        gc.collect()
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Read packets; go on after a failed read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from facereg.video.decoder import Decoder
 from facereg.video.media import choose_video, open_file
 from facereg.video.orientation import Orientation
 from tests import clips
+
+#: Where Linux lists the threads of this process.
+TASKS = Path("/proc/self/task")
 
 
 @pytest.mark.parametrize("ending", ["avi", "mp4", "mkv", "ts"])
@@ -56,3 +60,15 @@ def test_threads_change_no_pixel(pan_clip: Path, threads: int) -> None:
     capture = cv2.VideoCapture(str(pan_clip), cv2.CAP_FFMPEG)
     assert len(images) == 30
     assert all(np.array_equal(image, capture.read()[1]) for image in images)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux shows them")
+def test_closing_ends_the_threads(face_clip: Path) -> None:
+    before = len(list(TASKS.iterdir()))
+    for _ in range(5):
+        container = open_file(face_clip)
+        decoder = Decoder(container, choose_video(container), threads=4)
+        next(decoder.pictures())
+        del container
+        decoder.close()
+    assert len(list(TASKS.iterdir())) <= before + 4
