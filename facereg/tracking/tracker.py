@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ..types import Box, Detection, Face, Frame
 from .cuts import CutDetector
-from .track import Track
+from .track import HIGH_SCORE, Track
 
 #: Minimum IoU of a track's box and a detection of the same face.
 MATCH_IOU = 0.2
@@ -25,6 +25,9 @@ REID_SIDES = 1.5
 REID_SIZE_RATIO = 1.7
 #: Seconds for which a lost face keeps its number.
 REID_SECONDS = 1.0
+#: Seconds for which every frame is searched for a face that was lost, and the frames that must have
+#: confirmed it before. Only if the tracker looks back.
+SEARCH_SECONDS, MIN_SEARCH_HITS = 0.5, 2
 #: Detections to remember that turned out to be no faces.
 MAX_REJECTED = 16
 #: Seconds for which a face is followed by its mask alone while the detector does not find it.
@@ -152,7 +155,14 @@ class Tracker:
             self._tracks, self._lost, self._rejected = [], [], []
         self._frames_since_detection += 1
         overdue = self._frames_since_detection >= self._detect_every
-        return not self._tracks or self._has_failed or overdue
+        return not self._tracks or self._has_failed or overdue or self._searches(frame.time)
+
+    def _searches(self, time: float) -> bool:
+        """Whether a face was lost a moment ago, and may come back between two detections."""
+        return self._look_back > 0 and any(
+            time - track.last_seen <= SEARCH_SECONDS and track.hits >= MIN_SEARCH_HITS
+            for track in self._lost
+        )
 
     def _frames_to_detection(self) -> int:
         """Count the frames until the next detection, if no face is lost and no scene ends."""
@@ -173,8 +183,13 @@ class Tracker:
         return self._shows_unknown_face(detector.peek(ahead[last]))
 
     def _shows_unknown_face(self, found: Sequence[Detection]) -> bool:
+        """Whether a detection has no track, and is not one that would be rejected once more."""
         return any(
-            track is None and all(one.box.iou(box) < MATCH_IOU for box in self._rejected)
+            track is None
+            and (
+                one.score >= HIGH_SCORE
+                or all(one.box.iou(box) < MATCH_IOU for box in self._rejected)
+            )
             for one, track in _pair(found, self._tracks)
         )
 

@@ -366,6 +366,40 @@ def test_a_wall_that_is_taken_for_a_face_is_searched_once() -> None:
     assert watched.detected == [0, 8, 16]
 
 
+def test_a_face_that_fades_in_is_found_as_soon_as_the_detector_is_sure() -> None:
+    # A weak detection in frame 8 is rejected; from frame 11 on the detector is sure of the face.
+    def detect(i: int) -> list[Detection]:
+        second = [found(200, 90, score=0.99 if i >= 11 else 0.8)] if i >= 8 else []
+        return [found(20, 80), *second]
+
+    watched = Watched(
+        Tracker(8, look_back=7),
+        detect,
+        lambda i, d: mask(20, 80) if d.box.x0 < 100 else mask(200, 90) if i >= 11 else wall(),
+    )
+    numbers = follow_all(watched, [frame(i) for i in range(24)], 12)
+    assert [len(ids) for ids in numbers] == [1] * 11 + [2] * 13
+
+
+@pytest.mark.parametrize(("look_back", "again"), [(7, 15), (0, 20)])
+def test_a_face_that_was_lost_is_searched_in_every_frame_for_a_moment(
+    look_back: int, again: int
+) -> None:
+    # Frames 12 to 14: behind a pillar. No detection has its turn before frame 20.
+    def hidden(i: int) -> bool:
+        return 12 <= i <= 14
+
+    watched = Watched(
+        Tracker(8, look_back),
+        lambda i: [found(20, 80), found(200, 90)][: 2 - hidden(i)],
+        lambda i, d: wall() if d.box.x0 > 100 and hidden(i) else mask(d.box.x0, d.box.y0),
+    )
+    numbers = follow_all(watched, [frame(i) for i in range(30)], 12)
+    assert [sorted(ids) for ids in numbers] == (
+        [[1, 2]] * 12 + [[1]] * (again - 12) + [[1, 2]] * (30 - again)
+    )
+
+
 def test_results_do_not_depend_on_how_many_more_frames_have_been_read() -> None:
     (one, frames), (other, _) = (entering(Tracker(8, look_back=7), 13) for _ in range(2))
     assert follow_all(one, frames, 7) == follow_all(other, frames, 12)
