@@ -112,6 +112,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -173,6 +174,7 @@ def test_type_checkers_know_the_public_names() -> None:
 # --- parse ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_picture_is_parsed_however_it_is_given(folder: Path) -> None:
     path = folder / "portrait.jpg"
     bgr = cv2.imread(str(path))
@@ -302,6 +304,7 @@ def test_a_file_that_is_no_picture_is_said_in_a_line(tmp_path: Path) -> None:
         facereg.parse(tmp_path / "a.png")
 
 
+@pytest.mark.slow
 def test_a_failing_plugin_is_the_same_error_from_parse_and_process(
     face_clip: Path, fast: dict[str, Any]
 ) -> None:
@@ -321,6 +324,7 @@ def test_plugins_are_loaded_once(fast: dict[str, Any]) -> None:
     assert log(fast) == ["loaded", "built"]
 
 
+@pytest.mark.slow
 def test_a_result_draws_the_views_of_its_plugins(face_clip: Path, fast: dict[str, Any]) -> None:
     result = facereg.parse(clips.astronaut(), **fast)
     with facereg.process(face_clip, **fast) as run:
@@ -448,7 +452,9 @@ print("the same")
 
 
 def threads() -> set[str]:
-    return {t.name for t in threading.enumerate() if t.name.startswith("facereg-")}
+    """Name the threads of runs, without the workers of models that `facereg.parse` keeps."""
+    names = {t.name for t in threading.enumerate() if t.name.startswith("facereg-")}
+    return {name for name in names if not name.startswith("facereg-worker")}
 
 
 def test_nothing_is_opened_before_it_is_asked_for(fast: dict[str, Any]) -> None:
@@ -459,6 +465,7 @@ def test_nothing_is_opened_before_it_is_asked_for(fast: dict[str, Any]) -> None:
     assert log(fast) == ["loaded", "built", "closed"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_never_iterated_is_closed(face_clip: Path, fast: dict[str, Any]) -> None:
     with facereg.process(face_clip, **fast) as run:
         assert run.totals.frames == 0
@@ -470,6 +477,7 @@ def test_a_run_that_is_never_iterated_is_closed(face_clip: Path, fast: dict[str,
         run.__enter__()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_left_half_way_is_closed(face_clip: Path, fast: dict[str, Any]) -> None:
     with facereg.process(face_clip, **fast) as run:
         for result in run:
@@ -480,6 +488,7 @@ def test_a_run_that_is_left_half_way_is_closed(face_clip: Path, fast: dict[str, 
     assert run.totals.frames == 4
 
 
+@pytest.mark.slow
 def test_a_run_that_is_dropped_is_closed(face_clip: Path, fast: dict[str, Any]) -> None:
     run = facereg.process(face_clip, **fast)
     next(run)
@@ -489,6 +498,7 @@ def test_a_run_that_is_dropped_is_closed(face_clip: Path, fast: dict[str, Any]) 
     assert threads() == set()
 
 
+@pytest.mark.slow
 def test_a_run_that_came_to_its_end_is_closed(face_clip: Path, fast: dict[str, Any]) -> None:
     run = facereg.process(face_clip, max_faces=1, **fast)
     assert [result.frame.index for result in run] == list(range(10))
@@ -498,6 +508,7 @@ def test_a_run_that_came_to_its_end_is_closed(face_clip: Path, fast: dict[str, A
     assert repr(run) == f"Results({str(face_clip)!r}, frames=10)"
 
 
+@pytest.mark.slow
 def test_a_frame_that_fails_may_be_skipped(face_clip: Path, fast: dict[str, Any]) -> None:
     fast["detector"] = "fast:fail=8"
     run = facereg.process(face_clip, on_error="skip", detect_every=1, **fast)
@@ -505,6 +516,7 @@ def test_a_frame_that_fails_may_be_skipped(face_clip: Path, fast: dict[str, Any]
     assert run.totals.skipped == 1
 
 
+@pytest.mark.slow
 def test_another_thread_may_close_a_run(face_clip: Path, fast: dict[str, Any]) -> None:
     fast["detector"] = "fast:sleep=0.2"
     run = facereg.process(face_clip, detect_every=1, **fast)
@@ -516,6 +528,7 @@ def test_another_thread_may_close_a_run(face_clip: Path, fast: dict[str, Any]) -
     assert threads() == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["next(run)", "run.__enter__()", "pass"])
 def test_an_interpreter_ends_well_with_a_run_half_way(
     how: str, face_clip: Path, fast: dict[str, Any]
@@ -573,6 +586,7 @@ def test_statistics_are_read_with_their_types(folder: Path) -> None:
     pandas.testing.assert_frame_equal(table, facereg.read_stats(folder / "faces.jsonl"))
 
 
+@pytest.mark.slow
 def test_every_kind_of_statistics_reads_the_same(
     no_face_clip: Path, face_clip: Path, tmp_path: Path
 ) -> None:

@@ -124,10 +124,12 @@ def circles(package: Path) -> list[str]:
     return [name for name in arrows if name in reached(name)]
 
 
+@pytest.mark.slow
 def test_imports_run_downwards() -> None:
     assert upward_imports(PACKAGE) == []
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other() -> None:
     assert circles(PACKAGE) == []
 
@@ -205,6 +207,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not HEAVY & loaded_after(statement)
 
 
+@pytest.mark.slow
 def test_the_built_ins_are_listed_without_their_engines() -> None:
     statement = (
         "from facereg.registry.registry import Registry; assert Registry().components(); print()"

@@ -283,6 +283,7 @@ def test_sigterm_ends_as_ctrl_c_does() -> None:
         assert child.wait() == 130
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
 def test_a_reader_that_leaves_is_no_error() -> None:
     read, write = os.pipe()

@@ -67,6 +67,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return programs
 
 
+@pytest.mark.slow
 def test_wheel_has_models_example_man_page_and_types(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
 
@@ -139,6 +140,7 @@ def test_all_brings_every_extra_for_users(requirements: dict[str, set[str]]) -> 
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_installed_wheel_finds_its_models_from_any_folder(installed: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [installed / "facereg", "models", "--json"],
@@ -156,6 +158,7 @@ def test_installed_wheel_finds_its_models_from_any_folder(installed: Path, tmp_p
         assert Path(model["path"]).is_relative_to(installed.parent)
 
 
+@pytest.mark.slow
 def test_installed_wheel_does_the_main_job(installed: Path, tmp_path: Path) -> None:
     example = installed.parent / "share" / "facereg" / "examples" / "astronaut.mp4"
 
@@ -173,6 +176,7 @@ def test_installed_wheel_does_the_main_job(installed: Path, tmp_path: Path) -> N
     assert clips.probe(tmp_path / "out.mp4").frames == 10
 
 
+@pytest.mark.slow
 def test_example_is_what_its_script_makes(tmp_path: Path) -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "make_example.py"))
     kept = script["EXAMPLE"]

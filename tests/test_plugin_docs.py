@@ -133,6 +133,7 @@ def test_every_test_that_is_shown_is_run() -> None:
     assert shown <= {line.removeprefix("pytest ") for line in COMMANDS}
 
 
+@pytest.mark.slow
 def test_the_options_that_are_shown_are_read(
     desk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def test_every_command_of_the_readme_is_one() -> None:
         get_parser().parse_args(shlex.split(command)[1:])
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(
     face_clip: Path,
     tmp_path: Path,
@@ -55,6 +56,7 @@ def test_the_python_example_runs(
     assert "Box(x0=" in lines[0]
 
 
+@pytest.mark.slow
 def test_the_plugin_example_runs(face_clip: Path, tmp_path: Path) -> None:
     (plugin,) = [block for block in blocks("python") if "hookimpl" in block]
     (tmp_path / "whole.py").write_text(plugin)

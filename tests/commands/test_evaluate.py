@@ -11,6 +11,7 @@ from PIL import Image
 from facereg.cli import main
 
 
+@pytest.mark.slow
 def test_a_model_that_made_the_labels_is_all_right(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -21,6 +22,7 @@ def test_a_model_that_made_the_labels_is_all_right(
     assert found["classes"]["skin"]["f1"] == 1.0
 
 
+@pytest.mark.slow
 def test_it_saves_what_it_scored(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -34,6 +36,7 @@ def test_it_saves_what_it_scored(
     assert "mean" in table
 
 
+@pytest.mark.slow
 def test_it_draws_the_confusion(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "confusion.png"
     args = ["evaluate", str(dataset), "--split", "val", "--by-region", "--confusion", str(out)]

@@ -12,6 +12,7 @@ from facereg.registry.registry import Registry
 from tests import clips
 
 
+@pytest.mark.slow
 def test_table(ntsc_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(ntsc_clip)]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -26,6 +27,7 @@ def test_table(ntsc_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_json(rotated_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(rotated_clip), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
@@ -41,6 +43,7 @@ def test_json(rotated_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
+@pytest.mark.slow
 def test_sound_is_seen(sound_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(sound_clip)]) == 0
     assert "audio     yes" in capsys.readouterr().out
@@ -85,6 +88,7 @@ def test_source_of_a_plugin_without_rate_or_length(
     assert "rate      unknown" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "kind"),
     [

@@ -39,12 +39,14 @@ def colours(path: Path) -> int:
     return int((counts > 50).sum())
 
 
+@pytest.mark.slow
 def test_a_plot_has_a_line_for_each_region(stats: Path, tmp_path: Path):
     assert run(stats, tmp_path / "one.png", regions=["skin"]) == 0
     assert run(stats, tmp_path / "three.png", regions=["skin", "ears", "glasses"]) == 0
     assert colours(tmp_path / "one.png") < colours(tmp_path / "three.png")
 
 
+@pytest.mark.slow
 def test_without_regions_the_largest_are_drawn(stats: Path, tmp_path: Path):
     run(stats, tmp_path / "plot.png")
     assert colours(tmp_path / "plot.png") > 0
@@ -62,12 +64,14 @@ def test_csv_and_jsonl_say_the_same(stats: Path, tmp_path: Path):
             assert np.array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["pdf", "svg"])
 def test_other_kinds_of_picture_are_written(stats: Path, tmp_path: Path, ending: str):
     run(stats, tmp_path / f"plot.{ending}")
     assert (tmp_path / f"plot.{ending}").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_what_is_there_is_kept_unless_asked(stats: Path, tmp_path: Path):
     (tmp_path / "plot.png").write_text("precious")
     with pytest.raises(SinkError, match=r"plot.png exists; --overwrite"):

@@ -122,6 +122,7 @@ def test_one_that_the_user_disabled_is_shown_as_that(
     assert "disabled: facereg: haar is in FACEREG_DISABLE_PLUGINS" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_broken_package_is_shown_and_spoils_nothing(tmp_path: Path) -> None:
     (tmp_path / "broken_plugin.py").write_text("import no_such_module")
     metadata = tmp_path / "broken_plugin-1.5.dist-info"

@@ -21,6 +21,7 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "RAN"
 
 
+@pytest.mark.slow
 def test_a_process_does_not_search_the_current_folder(trap: Path) -> None:
     code = "import argparse, cv2, facereg.types; print(cv2.__file__, *sys.argv[1:])"
     command = python_command(code, "a", "-b")

@@ -57,6 +57,7 @@ def totals(capsys: pytest.CaptureFixture[str], *args: str | Path) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_video_becomes_an_mp4_and_masks(
     two_faces_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,6 +117,7 @@ def test_sound_rate_and_times_survive(sound_clip: Path, ntsc_clip: Path, tmp_pat
     assert list(times) == [Fraction(1001 * i, 24000) for i in range(48)]
 
 
+@pytest.mark.slow
 def test_a_clip_without_faces_passes_and_has_its_lines(no_face_clip: Path, tmp_path: Path) -> None:
     out, masks = tmp_path / "out.mp4", tmp_path / "masks"
     assert main(["run", str(no_face_clip), "-o", str(out), "-m", str(masks), "--quiet"]) == 0
@@ -127,6 +129,7 @@ def test_a_clip_without_faces_passes_and_has_its_lines(no_face_clip: Path, tmp_p
     assert not facereg.open_masks(masks)[0].any()
 
 
+@pytest.mark.slow
 def test_start_and_duration_keep_the_sources_index_and_time(
     ntsc_clip: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +169,7 @@ def test_a_truncated_file_is_done_as_far_as_it_goes(
     assert 0 < clips.probe(out).frames < 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(2, 2), (31, 17)])
 def test_tiny_videos_pass(tmp_path: Path, size: tuple[int, int]) -> None:
     frames = [np.full((size[1], size[0], 3), 10 * i, np.uint8) for i in range(3)]
@@ -174,6 +178,7 @@ def test_tiny_videos_pass(tmp_path: Path, size: tuple[int, int]) -> None:
     assert clips.probe(tmp_path / "o.mp4").frames == 3
 
 
+@pytest.mark.slow
 def test_a_video_of_one_frame_passes(tmp_path: Path) -> None:
     clip = clips.write_clip(tmp_path / "one.mp4", clips.still(1))
     assert main(["run", str(clip), "-o", str(tmp_path / "o.mp4"), "--quiet"]) == 0
@@ -191,6 +196,7 @@ def bad(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["missing", "empty", "text"])
 def test_an_input_that_is_no_video_is_named(bad: dict[str, Path], name: str, run: Run) -> None:
     out = bad["missing"].with_name("out.mp4")
@@ -202,6 +208,7 @@ def test_an_input_that_is_no_video_is_named(bad: dict[str, Path], name: str, run
     assert sorted(p.name for p in out.parent.iterdir()) == ["empty.mp4", "exists.mp4", "text.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -275,6 +282,7 @@ def test_a_number_pattern_is_answered_with_a_glob(tmp_path: Path, run: Run) -> N
     assert (code, f"'{tmp_path}/img_*.png'" in error) == (1, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", ["a sink", "the detector"])
 def test_a_run_that_fails_at_once_leaves_nothing(
     cause: str, face_clip: Path, tmp_path: Path, run: Run
@@ -291,6 +299,7 @@ def test_a_run_that_fails_at_once_leaves_nothing(
     assert list(tmp_path.iterdir()) == [plugin]
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_later_names_what_came_before(
     face_clip: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -306,6 +315,7 @@ def test_a_run_that_fails_later_names_what_came_before(
         assert (len(dump), dump.complete) == (6, False)
 
 
+@pytest.mark.slow
 def test_what_a_source_cannot_do_is_told(tmp_path: Path, run: Run) -> None:
     stream = ["rtsp://127.0.0.1:9/x", "-o", tmp_path / "o.mp4", "--start", "3"]
     assert "source rtsp: takes no 'start'; leave it out" in run(*stream)[1]
@@ -313,6 +323,7 @@ def test_what_a_source_cannot_do_is_told(tmp_path: Path, run: Run) -> None:
     assert "no picture matches" in several[1] and "facereg batch" in several[1]
 
 
+@pytest.mark.slow
 def test_overwrite_replaces(face_clip: Path, bad: dict[str, Path], run: Run) -> None:
     assert run(face_clip, "-o", bad["exists"], "--overwrite") == (0, "")
     assert clips.probe(bad["exists"]).frames == 10
@@ -354,14 +365,13 @@ def test_a_signal_finishes_every_file(sound_clip: Path, tmp_path: Path, number: 
 
 @pytest.mark.slow
 def test_after_ctrl_c_the_same_command_resumes(tmp_path: Path) -> None:
-    clip = clips.write_clip(tmp_path / "long.mp4", clips.still(250))
+    clip = clips.write_clip(tmp_path / "long.mp4", clips.still(500))
     out, masks, stats = tmp_path / "o.mp4", tmp_path / "m", tmp_path / "s.csv"
     command = [sys.executable, "-m", "facereg", "run", str(clip), "-o", str(out), "-m", str(masks)]
     command += ["--stats", str(stats), "--quiet", "--json"]
     command += ["--sink", f"stats:path={tmp_path / 's.jsonl'}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        lines = masks / "frames.jsonl"
-        while not (lines.exists() and lines.read_text().count("\n") > 30):
+        while not (masks / ".state").exists():  # what the next run goes on from
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
@@ -376,10 +386,10 @@ def test_after_ctrl_c_the_same_command_resumes(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
 
     totals = json.loads(done.stdout)
-    assert totals["frames"] == clips.probe(out).frames == 250
+    assert totals["frames"] == clips.probe(out).frames == 500
     assert totals["cached"] > 10
     assert len(stats.read_text().splitlines()) == 251
-    assert (tmp_path / "s.jsonl").read_text().count("\n") == 250
+    assert (tmp_path / "s.jsonl").read_text().count("\n") == 500
     assert sorted(p.name for p in masks.iterdir() if p.name.startswith(".")) == []
 
 
@@ -402,6 +412,7 @@ def test_a_second_ctrl_c_ends_a_run_whose_detector_hangs(face_clip: Path, tmp_pa
         assert process.stderr and process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_python_yields_the_same_faces(face_clip: Path) -> None:
     results = list(facereg.process(face_clip, max_faces=1, duration=0.2))
     assert [r.frame.index for r in results] == [0, 1, 2, 3, 4]

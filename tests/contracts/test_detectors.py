@@ -16,6 +16,8 @@ from facereg.sinks.masks import MasksSink
 from facereg.testing import DetectorContract, run_through, some_result
 from tests import clips
 
+pytestmark = pytest.mark.slow  # each component is built and run many times
+
 
 class TestMtcnn(DetectorContract):
     component = MtcnnDetector

@@ -19,6 +19,8 @@ from facereg.testing import SourceContract, noise
 from tests import clips
 from tests.sources.test_webcam import Camera
 
+pytestmark = pytest.mark.slow  # each component is built and run many times
+
 
 class TestFile(SourceContract):
     component = FileSource

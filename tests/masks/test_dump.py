@@ -13,6 +13,7 @@ from tests.masks.dumps import FORMATS, RESULTS, dump
 from tests.sinks.results import info, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("instances", [False, True])
 def test_every_pixel_is_read_back_in_any_order(tmp_path: Path, kind: str, instances: bool):
@@ -36,6 +37,7 @@ def test_every_pixel_is_read_back_in_any_order(tmp_path: Path, kind: str, instan
                 masks.instances(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("size", [(161, 121), (2, 2), (1, 1), (63, 500)])
 def test_every_size_is_read_back(tmp_path: Path, kind: str, size: tuple[int, int]):

@@ -23,6 +23,7 @@ def test_a_folder_that_is_in_use_is_kept(tmp_path: Path):
     assert files(tmp_path / "masks") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_overwriting_removes_the_old_dump_and_nothing_else(tmp_path: Path, kind: str):
     for old in FORMATS:
@@ -88,6 +89,7 @@ def test_a_run_that_fails_before_its_first_frame_changes_nothing(tmp_path: Path,
     assert [path.name for path in tmp_path.iterdir()] == ["masks"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_resumption_that_ends_before_its_first_frame_changes_nothing(tmp_path: Path, kind: str):
     folder = tmp_path / "masks"
@@ -107,6 +109,7 @@ def test_a_new_folder_of_a_run_that_fails_before_its_first_frame_is_removed(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_run_that_fails_half_way_keeps_the_old_dump_and_can_be_resumed(tmp_path: Path, kind: str):
     folder = tmp_path / "masks"
@@ -194,6 +197,7 @@ def test_links_that_somebody_planted_are_not_written_through(tmp_path: Path):
         assert len(masks) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [".masks.mkv.part", ".instances.mkv.part", ".masks.mkv.old"])
 def test_links_to_videos_are_not_written_through(tmp_path: Path, name: str):
     folder, victim = tmp_path / "masks", tmp_path / "victim"

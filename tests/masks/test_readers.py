@@ -28,6 +28,7 @@ if sys.platform == "linux":
     NAMES.append(os.fsdecode(b"not-utf8-\xff"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_video_of_maps_is_read_from_a_folder_of_any_name(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -71,6 +71,7 @@ def test_a_killed_dump_says_so_and_is_resumed_to_the_same_bytes(
     assert files(folder) == files(whole / kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("frames", [0, 1, 40, 64, 70])
 def test_a_dump_that_was_ended_is_resumed_to_the_same_bytes(
@@ -82,6 +83,7 @@ def test_a_dump_that_was_ended_is_resumed_to_the_same_bytes(
     assert files(folder) == files(whole / kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "keep"),
     [

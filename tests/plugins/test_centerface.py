@@ -38,6 +38,7 @@ def test_both_faces_of_a_picture_are_found(detector: CenterFaceDetector) -> None
     assert sorted(face.box.x0 > 256 for face in found) == [False, True]
 
 
+@pytest.mark.slow
 def test_pictures_of_any_size_follow_one_another(detector: CenterFaceDetector) -> None:
     astronaut = clips.astronaut()
     for image in (astronaut, clips.two_faces(1)[0], clips.coffee(), astronaut[:301, 20:411]):

@@ -23,6 +23,7 @@ def frame() -> Frame:
     return Frame(noise(100, 200))
 
 
+@pytest.mark.slow
 def test_two_real_detectors_give_each_face_once() -> None:
     detector: Detector = Registry().build("detector", "haar+mtcnn")
 
@@ -34,6 +35,7 @@ def test_two_real_detectors_give_each_face_once() -> None:
     assert detector.name == "haar+mtcnn"
 
 
+@pytest.mark.slow
 def test_each_part_has_its_own_options() -> None:
     registry = Registry()
     picture = Frame(clips.astronaut())

@@ -24,6 +24,7 @@ def boxes(detector: HaarDetector, image: Image) -> list[Box]:
     return [face.box for face in detector.detect(Frame(image.copy()))]
 
 
+@pytest.mark.slow
 def test_a_face_is_found_once() -> None:
     (face,) = HaarDetector().detect(Frame(clips.astronaut()))
 
@@ -46,6 +47,7 @@ def test_both_faces_of_a_picture_are_found() -> None:
     assert sorted(box.x0 > 256 for box in found) == [False, True]
 
 
+@pytest.mark.slow
 def test_profiles_are_found_in_both_directions() -> None:
     detector = HaarDetector(neighbors=2)
     detector._front = Blind()
@@ -58,6 +60,7 @@ def test_profiles_are_found_in_both_directions() -> None:
     assert one.iou(Box(512 - other.x1, other.y0, 512 - other.x0, other.y1)) > 0.9
 
 
+@pytest.mark.slow
 def test_a_cup_of_coffee_has_no_face() -> None:
     assert not any(boxes(HaarDetector(), image) for image in clips.no_face(5))
 
@@ -66,6 +69,7 @@ def test_smaller_faces_than_wanted_are_not_looked_for() -> None:
     assert not boxes(HaarDetector(min_face=250), clips.astronaut())
 
 
+@pytest.mark.slow
 def test_more_neighbors_find_less() -> None:
     assert not boxes(HaarDetector(neighbors=200), clips.astronaut())
 

@@ -52,6 +52,7 @@ def test_a_mirrored_face_keeps_its_own_sides(detector: MtcnnDetector) -> None:
     assert np.abs(points(face)[:, 1] - mirrored[:, 1]).max() < 5
 
 
+@pytest.mark.slow
 def test_a_large_frame_has_its_faces_in_frame_pixels(detector: MtcnnDetector) -> None:
     large = cv2.resize(clips.astronaut(), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
 

@@ -54,6 +54,7 @@ def test_dataclasses_and_pickling_work_in_a_file(write: Write) -> None:
     assert dataclasses.asdict(setting) == {"size": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "message"),
     [

@@ -67,6 +67,7 @@ def test_millisecond_timestamps_cost_no_frame_at_high_rates(tmp_path: Path):
     assert numbers(tmp_path / "out.mp4") == list(range(60))
 
 
+@pytest.mark.slow
 def test_a_variable_rate_recording_is_true_to_time(variable_clip: Path, tmp_path: Path):
     times = record(variable_clip, tmp_path / "out.mp4")
     shown = numbers(tmp_path / "out.mp4")
@@ -138,6 +139,7 @@ def test_every_container_gives_every_frame(tmp_path: Path, ending: str):
 # Shapes and colours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(321, 240), (320, 241), (321, 241), (1, 1), (2, 2)])
 def test_an_odd_size_is_padded_by_one_and_said(
     tmp_path: Path, size: tuple[int, int], caplog: pytest.LogCaptureFixture
@@ -236,6 +238,7 @@ def test_the_index_is_at_the_front(tmp_path: Path):
 # What is checked
 
 
+@pytest.mark.slow
 def test_the_report_tells_what_was_read_back(sound_clip: Path, tmp_path: Path):
     sink = Mp4Sink(path=tmp_path / "out.mp4")
     source = FileSource(str(sound_clip))
@@ -283,6 +286,7 @@ def test_overwriting_replaces_only_when_complete(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_the_source_is_never_overwritten(sound_clip: Path, tmp_path: Path):
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(sound_clip.read_bytes())

@@ -69,6 +69,7 @@ def test_a_jsonl_has_the_regions_that_occur(tmp_path: Path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_every_frame_has_a_row_for_each_face_or_one_with_an_empty_id(tmp_path: Path, ending: str):
     results = [result(i) for i in range(12)]

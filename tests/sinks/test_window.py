@@ -326,6 +326,7 @@ def test_full_screen_and_back(window: Opener) -> None:
     assert own.size == before
 
 
+@pytest.mark.slow
 def test_a_file_plays_at_its_own_speed(window: Opener) -> None:
     sink = window(FILE)
     start = time.monotonic()
@@ -345,6 +346,7 @@ def test_a_live_source_is_never_waited_for(window: Opener) -> None:
     assert time.monotonic() - start < 90, "a frame is due in 100 seconds"
 
 
+@pytest.mark.slow
 def test_a_paused_file_waits_until_the_run_is_to_end(window: Opener) -> None:
     end = time.monotonic() + 0.5
     sink = window(FILE, Run(status=lambda: Status(stopping=time.monotonic() > end)))
@@ -353,6 +355,7 @@ def test_a_paused_file_waits_until_the_run_is_to_end(window: Opener) -> None:
     assert time.monotonic() >= end
 
 
+@pytest.mark.slow
 def test_separate_pictures_are_held(window: Opener) -> None:
     sink = window(replace(FILE, stills=True, frame_count=3), hold=0.2)
     start = time.monotonic()

@@ -41,18 +41,21 @@ def close_to(image: np.ndarray, wanted: np.ndarray) -> bool:
 # What comes out
 
 
+@pytest.mark.slow
 def test_every_frame_comes_once_in_order(ntsc_clip: Path) -> None:
     frames = read(ntsc_clip)
     assert [clips.number(frame.image) for frame in frames] == list(range(48))
     assert [frame.index for frame in frames] == list(range(48))
 
 
+@pytest.mark.slow
 def test_colours_are_those_of_the_picture(face_clip: Path) -> None:
     image = read(face_clip)[0].image
     assert close_to(image, clips.still()[0])
     assert not image.flags.writeable
 
 
+@pytest.mark.slow
 def test_info_of_a_clip_with_sound(sound_clip: Path) -> None:
     source = FileSource(str(sound_clip))
     info = source.info
@@ -74,12 +77,14 @@ def test_film_rate_is_exact(ntsc_clip: Path) -> None:
     assert info.duration == pytest.approx(48 * 1001 / 24000, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_phone_video_comes_out_upright(rotated_clip: Path) -> None:
     info = FileSource(str(rotated_clip)).info
     assert (info.width, info.height, info.rotation) == (240, 320, 90)
     assert close_to(read(rotated_clip)[0].image, clips.still(1, 240, 320)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clockwise", [180, 270])
 def test_other_turns(tmp_path: Path, clockwise: int) -> None:
     upright = clips.still(3)
@@ -88,6 +93,7 @@ def test_other_turns(tmp_path: Path, clockwise: int) -> None:
     assert close_to(read(clip)[0].image, upright[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clockwise", [0, 90, 180, 270])
 def test_mirrored_video_comes_out_as_players_show_it(tmp_path: Path, clockwise: int) -> None:
     upright = clips.still(2)
@@ -102,10 +108,12 @@ def test_mirrored_video_comes_out_as_players_show_it(tmp_path: Path, clockwise: 
     assert close_to(frame.image, upright[0]) or clockwise % 180
 
 
+@pytest.mark.slow
 def test_odd_size_keeps_its_last_column_and_row(odd_clip: Path) -> None:
     assert {frame.image.shape for frame in read(odd_clip)} == {(241, 321, 3)}
 
 
+@pytest.mark.slow
 def test_talking_man() -> None:
     source = FileSource(str(clips.carphone_path()))
     assert source.info.fps == Fraction(30000, 1001)
@@ -113,6 +121,7 @@ def test_talking_man() -> None:
     source.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "args"),
     [
@@ -133,6 +142,7 @@ def test_unusual_pixels_become_bgr(tmp_path: Path, name: str, args: list[str]) -
     assert float(np.abs(image.astype(int) - wanted).mean()) < 20  # a GIF has 256 colours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(2, 2), (64, 48)])
 def test_a_single_frame(tmp_path: Path, size: tuple[int, int]) -> None:
     clip = clips.write_clip(tmp_path / "one.mp4", clips.still(1, *size))
@@ -154,6 +164,7 @@ def test_a_cover_picture_is_not_the_film(tmp_path: Path, face_clip: Path, first:
     assert (source.info.width, len(list(source.frames()))) == (320, 10)
 
 
+@pytest.mark.slow
 def test_of_several_videos_the_default_one_is_read_and_the_others_named(
     tmp_path: Path, face_clip: Path, pan_clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -166,6 +177,7 @@ def test_of_several_videos_the_default_one_is_read_and_the_others_named(
     assert caplog.messages == ["two.mkv has 2 videos: stream 1 (384x288) is read, not 0"]
 
 
+@pytest.mark.slow
 def test_size_that_changes_on_the_way_is_brought_to_the_first(tmp_path: Path) -> None:
     parts = [
         clips.write_clip(tmp_path / f"{width}.ts", clips.still(10, width, width))
@@ -181,6 +193,7 @@ def test_size_that_changes_on_the_way_is_brought_to_the_first(tmp_path: Path) ->
 # Time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "args"),
     [
@@ -219,6 +232,7 @@ def test_variable_rate_keeps_jitter_gap_and_change(tmp_path: Path, suffix: str) 
     assert source.info.duration == pytest.approx(float(clips.JITTER[-1]) + 0.1, abs=0.07)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "args"),
     [
@@ -235,6 +249,7 @@ def test_frames_without_a_time_follow_at_the_rate(
     assert seconds(read(clip)) == pytest.approx([i / 25 for i in range(20)], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_joined_recordings_do_not_go_back_in_time(tmp_path: Path) -> None:
     part = clips.write_clip(tmp_path / "part.ts", clips.numbered(20))
     clip = tmp_path / "joined.ts"
@@ -242,6 +257,7 @@ def test_joined_recordings_do_not_go_back_in_time(tmp_path: Path) -> None:
     assert seconds(read(clip)) == pytest.approx([i / 25 for i in range(40)], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_long_files_are_counted_without_reading_them_all(tmp_path: Path) -> None:
     frames = clips.still(400, 32, 32)
     for name, audio in (
@@ -256,6 +272,7 @@ def test_long_files_are_counted_without_reading_them_all(tmp_path: Path) -> None
         assert info.duration == pytest.approx(16), name
 
 
+@pytest.mark.slow
 def test_cut_that_hides_frames_is_counted_as_shown(
     tmp_path: Path, pan_clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +288,7 @@ def test_cut_that_hides_frames_is_counted_as_shown(
 # Start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "first"), [(0.0, 0), (0.04, 1), (0.5, 13), (1.16, 29)])
 def test_start_skips_to_the_first_frame_at_or_after_it(
     pan_clip: Path, start: float, first: int
@@ -281,11 +299,13 @@ def test_start_skips_to_the_first_frame_at_or_after_it(
     assert np.array_equal(frames[0].image, everything[first].image)
 
 
+@pytest.mark.slow
 def test_start_in_the_gap_of_a_variable_rate(variable_clip: Path) -> None:
     first = read(variable_clip, start=1.5)[0]
     assert (first.index, first.time, clips.number(first.image)) == (15, 2.6, 15)
 
 
+@pytest.mark.slow
 def test_start_after_the_end_is_an_error(face_clip: Path) -> None:
     with pytest.raises(SourceError, match=r"starts at 7 s, but its last frame is at 0\.360 s"):
         read(face_clip, start=7)
@@ -296,6 +316,7 @@ def test_negative_start_is_an_error(face_clip: Path) -> None:
         FileSource(str(face_clip), start=-1)
 
 
+@pytest.mark.slow
 def test_stopping_early_is_no_damage(
     pan_clip: Path, truncated_clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -311,6 +332,7 @@ def test_stopping_early_is_no_damage(
 # Bad input
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "claims"),
     [(".mp4", "30"), (".mkv", "30"), (".avi", r"\d+")],  # ffmpeg corrects what an AVI claims
@@ -330,6 +352,7 @@ def test_truncated_file_gives_what_decodes_and_says_so(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["face_clip", "variable_clip", "rotated_clip", "wma_clip", "ntsc_clip"]
 )
@@ -340,6 +363,7 @@ def test_whole_files_bring_no_warning(
     assert not caplog.records
 
 
+@pytest.mark.slow
 def test_one_damaged_frame_is_not_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     args = ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "3"]
     clip = clips.write_clip(tmp_path / "bad_sector.avi", clips.numbered(30), args=args)
@@ -356,6 +380,7 @@ def test_one_damaged_frame_is_not_the_end(tmp_path: Path, caplog: pytest.LogCapt
     assert said.endswith("read; 1 packet could not be decoded")
 
 
+@pytest.mark.slow
 def test_a_recording_that_starts_between_key_frames(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -370,6 +395,7 @@ def test_a_recording_that_starts_between_key_frames(
     assert re.search(r"; \d+ packets before its first key frame cannot be decoded", caplog.text)
 
 
+@pytest.mark.slow
 def test_a_long_pause_is_not_the_end(tmp_path: Path) -> None:
     times = [Fraction(i, 25) + (100 if i >= 10 else 0) for i in range(20)]
     clip = clips.write_variable(
@@ -381,6 +407,7 @@ def test_a_long_pause_is_not_the_end(tmp_path: Path) -> None:
     assert seconds(read(with_sound)) == pytest.approx([float(t) for t in times], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_frames_that_a_capture_card_dropped_leave_a_gap(tmp_path: Path) -> None:
     args = ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
     clip = clips.write_clip(tmp_path / "dropped.avi", clips.numbered(20), args=args)
@@ -431,6 +458,7 @@ def test_what_is_no_video_is_one_clear_line(
     assert capfd.readouterr().err == ""  # nothing from ffmpeg or OpenCV beside it
 
 
+@pytest.mark.slow
 def test_damaged_frames_print_nothing(
     truncated_clip: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -441,6 +469,7 @@ def test_damaged_frames_print_nothing(
 # Names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a:b.mp4", "-i.mp4", "100%03d.mp4", "mein Film ü.mp4", "noend"])
 def test_odd_names_are_files_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face_clip: Path, name: str
@@ -451,6 +480,7 @@ def test_odd_names_are_files_all_the_same(
     assert len(read(Path(name))) == 10
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf8_is_a_name(tmp_path: Path, face_clip: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
     path.write_bytes(face_clip.read_bytes())

@@ -50,6 +50,7 @@ def test_a_photograph_comes_as_it_is(tmp_path: Path) -> None:
     assert not info.live and not info.has_audio and info.sizes_vary is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["bmp", "jpg", "png", "ppm", "tif", "webp"])
 def test_formats(tmp_path: Path, suffix: str) -> None:
     (frame,) = read(write(tmp_path / f"her.{suffix}", clips.astronaut()))

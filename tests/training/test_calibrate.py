@@ -11,6 +11,7 @@ from facereg.training.dataset import FaceDataset
 from tests.training.networks import small_network
 
 
+@pytest.mark.slow
 def test_calibration_takes_back_what_is_named_too_readily(dataset: Path) -> None:
     network = small_network()
     earring = CLASSES.index("earring")

@@ -20,6 +20,7 @@ from tests import clips
 from tests.training.networks import small_network
 
 
+@pytest.mark.slow
 def test_teachers_give_the_mean_of_their_probabilities(tmp_path: Path) -> None:
     crop = clips.astronaut()[0:224, 110:334]
     views = np.stack([cv2.resize(crop, (192, 192))])
@@ -35,6 +36,7 @@ def test_teachers_give_the_mean_of_their_probabilities(tmp_path: Path) -> None:
         Teachers(["bsae"], 192)
 
 
+@pytest.mark.slow
 def test_a_teacher_answers_at_its_own_size_too() -> None:
     views = clips.astronaut()[None, :448, :448]
     smaller = cv2.resize(views[0], (384, 384), interpolation=cv2.INTER_AREA)
@@ -49,6 +51,7 @@ def test_a_teacher_answers_at_its_own_size_too() -> None:
     assert (answer - sharp).abs().max() > 0.1
 
 
+@pytest.mark.slow
 def test_a_teacher_looks_twice() -> None:
     view = cv2.resize(clips.astronaut()[:448, :448], (384, 384), interpolation=cv2.INTER_AREA)
     taught = Teachers(["base"], 384)(view[None])[0].argmax(0).numpy()

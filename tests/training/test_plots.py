@@ -16,6 +16,7 @@ pytest.importorskip("matplotlib")
 HISTORY = [{"minutes": 1.0, "loss": 2.0}, {"minutes": 2.0, "loss": 1.0, "mean_f1": 0.5}]
 
 
+@pytest.mark.slow
 def test_curves_and_confusion_are_drawn(tmp_path: Path) -> None:
     confusion = Confusion()
     confusion.add(np.uint8([[0, 1, 2]]), np.uint8([[0, 1, 1]]))

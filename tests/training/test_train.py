@@ -49,6 +49,7 @@ def test_a_killed_run_resumes_where_its_checkpoint_is(dataset: Path, tmp_path: P
     assert resumed.average.count == first.average.count
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_recipe_is_not_taken(dataset: Path, tmp_path: Path) -> None:
     trainer(dataset, tmp_path, 2).run()
     with pytest.raises(ModelError, match=r"checkpoint\.pt: belongs to a run with another recipe"):

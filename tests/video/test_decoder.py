@@ -22,6 +22,7 @@ from tests import clips
 TASKS = Path("/proc/self/task")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["avi", "mp4", "mkv", "ts"])
 def test_pictures_that_are_decoded_in_another_order_come_at_their_times(
     tmp_path: Path, ending: str
@@ -36,6 +37,7 @@ def test_pictures_that_are_decoded_in_another_order_come_at_their_times(
     assert times == pytest.approx([i / 25 for i in range(30)], abs=0.002)
 
 
+@pytest.mark.slow
 def test_one_damaged_packet_is_counted_and_the_others_come(tmp_path: Path) -> None:
     args = ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]
     path = clips.write_clip(tmp_path / "clip.mkv", clips.numbered(12), args=args)
@@ -51,6 +53,7 @@ def test_one_damaged_packet_is_counted_and_the_others_come(tmp_path: Path) -> No
     assert decoder.damage == Damage(lost=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 4])
 def test_threads_change_no_pixel(pan_clip: Path, threads: int) -> None:
     container = open_file(pan_clip)
@@ -62,6 +65,7 @@ def test_threads_change_no_pixel(pan_clip: Path, threads: int) -> None:
     assert all(np.array_equal(image, capture.read()[1]) for image in images)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads as Linux shows them")
 def test_closing_ends_the_threads(face_clip: Path) -> None:
     before = len(list(TASKS.iterdir()))

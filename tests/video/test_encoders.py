@@ -49,6 +49,7 @@ def test_every_codec_that_is_offered_works(tmp_path: Path, codec: str) -> None:
     assert sink.report["codec"] == codec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec"), [("libopenh264", "h264"), ("mpeg4", "mpeg4"), ("libx264rgb", "h264")]
 )
@@ -102,6 +103,7 @@ def test_every_container_gets_a_codec_that_it_holds(tmp_path: Path, ending: str)
     assert clips.probe(tmp_path / f"out{ending}").rate == pytest.approx(25, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_codec_that_a_container_cannot_hold_is_said_before_anything_is_encoded() -> None:
     with pytest.raises(MediaError, match=r"codec=h264 at 160x120 in WebM: libx264: .*[Vv][Pp]8"):
         choose_encoder(Quality("h264"), SHAPE, FORMATS[".webm"])

@@ -47,6 +47,7 @@ def test_lost_sound_is_a_warning(
     assert "its sound is not complete: the recording has 0 of 1 tracks" in caplog.text
 
 
+@pytest.mark.slow
 def test_sound_that_cannot_be_added_is_left_out_with_a_warning(
     sound_clip: Path,
     tmp_path: Path,

@@ -49,6 +49,7 @@ def read_all(source: FrameReader) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 @pytest.mark.parametrize("absolute", [True, False], ids=["absolute", "relative"])
 def test_every_name_of_a_file_is_written_and_read(

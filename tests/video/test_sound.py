@@ -276,6 +276,7 @@ def without_decoder(path: Path, clip: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_track_without_a_decoder_is_left_out_with_a_warning_before_the_first_frame(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -289,6 +290,7 @@ def test_a_track_without_a_decoder_is_left_out_with_a_warning_before_the_first_f
     assert clips.probe(tmp_path / "out.mp4").frames == 25
 
 
+@pytest.mark.slow
 def test_no_track_that_can_be_kept_leaves_the_pictures(tmp_path: Path) -> None:
     clip = without_decoder(tmp_path / "in.mov", write_sound(tmp_path / "a.mov", "-c:a", "aac"))
     record(clip, tmp_path / "out.mp4")
@@ -352,6 +354,7 @@ def test_a_broadcast_whose_sample_rate_changes_plays_at_the_right_speed(tmp_path
         assert np.argmax(np.abs(np.fft.rfft(part))) * 2 == pytest.approx(440, abs=5)
 
 
+@pytest.mark.slow
 def test_sound_that_has_none_in_the_recorded_part_is_no_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -362,6 +365,7 @@ def test_sound_that_has_none_in_the_recorded_part_is_no_warning(
     assert not caplog.messages
 
 
+@pytest.mark.slow
 def test_an_empty_track_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clip = write_sound(tmp_path / "whole.mp4", "-c:a", "aac")
     data = bytearray(clip.read_bytes())

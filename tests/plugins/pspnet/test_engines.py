@@ -85,6 +85,7 @@ def test_a_card_with_other_classes_is_refused(make: Make, classes: list[str]) ->
         PSPNetSegmenter(weights=weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [

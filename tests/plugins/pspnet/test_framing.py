@@ -80,6 +80,7 @@ def test_a_crop_does_not_rise_beyond_the_frame(down: int) -> None:
     assert centre(kept, face) == pytest.approx(np.clip(free, LIFT, MAX_LIFT), abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("track", [None, 1])
 def test_hair_is_found_whole(track: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     image = clips.astronaut()

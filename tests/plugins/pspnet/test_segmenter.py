@@ -35,6 +35,7 @@ def gray(image: Image) -> Image:
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -124,6 +125,7 @@ def test_torch_and_onnx_see_the_same() -> None:
     assert (maps["torch"] == maps["onnx"]).mean() > 0.98
 
 
+@pytest.mark.slow
 def test_a_face_that_nobody_follows_is_looked_at_twice() -> None:
     frame, followed = Frame(clips.astronaut()), replace(FACE, track=1)
     once, twice, auto = (PSPNetSegmenter(tta=tta) for tta in ("off", "on", "auto"))

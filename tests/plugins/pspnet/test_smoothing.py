@@ -48,6 +48,7 @@ def wrong(found: NDArray[np.float32], labels: NDArray[np.uint8]) -> float:
     return float((found.argmax(0) != labels).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0, 4])
 def test_a_still_face_has_a_steadier_mask_in_spite_of_the_cameras_noise(noise: float) -> None:
     smoother, last, steps = Smoother(), {}, {"raw": [], "smooth": []}
@@ -62,6 +63,7 @@ def test_a_still_face_has_a_steadier_mask_in_spite_of_the_cameras_noise(noise: f
     assert np.mean(steps["smooth"][4:]) < 0.4 * np.mean(steps["raw"][4:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (-2, 1), (4, -2)])
 def test_a_moving_face_has_a_steadier_mask_that_does_not_lag(right: int, down: int) -> None:
     smoother, last, steps = Smoother(), {}, {"raw": [], "smooth": []}
