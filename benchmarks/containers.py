@@ -22,7 +22,7 @@ from facereg.views import view
 
 
 def rate(count: int, work: Callable[[], object]) -> float:
-    """Do something once, and say how many of ``count`` it did a second."""
+    """Do something once; return how many of ``count`` items it did a second."""
     start = time.perf_counter()
     work()
     return count / (time.perf_counter() - start)

@@ -2,24 +2,23 @@
 
     python benchmarks/flicker.py [CLIP ...] [--frames N] [--json]
 
-Three runs over the same frames: *raw* (the detector in every frame, its boxes as they are, each
-frame parsed by itself), *tracked* (default tracking, masks not smoothed) and *default*.
+The script runs three times over the same frames: *raw* (the detector in every frame, each frame
+parsed on its own), *tracked* (default tracking, masks not smoothed) and *default*.
 
-Dense optical flow (DIS) brings each frame's labels to the next one. Flicker is the share of the
-face pixels whose label is not what the flow explains. Where it points between pixels it explains
-the labels of all those around: a border that moves by a fifth of a pixel a frame must step over a
-whole one every fifth frame. ``nearest`` counts more: a label must be that of the nearest pixel.
-``beyond a pixel`` counts fewer: it may be that of any pixel beside it.
+Dense optical flow (DIS) carries each frame's labels to the next one. Flicker is the share of the
+face pixels whose label the flow does not explain. If the flow points between pixels, it explains
+the labels of all pixels around that place: a border that moves by a fifth of a pixel a frame has to
+step over a whole pixel in every fifth frame. ``nearest`` is stricter: the label must be that of the
+nearest pixel. ``beyond a pixel`` is laxer: it may be that of any neighbour.
 
-Judged are pixels whose forward and backward flow agree and that the crops of both frames show. A
-crop ends somewhere in the clothes, and that end moves with the head: ``edge`` is the share of the
-face pixels that come and go with it.
+Only pixels are judged whose forward and backward flow agree and that the crops of both frames show.
+The lower edge of a crop lies in the clothing and moves with the head: ``edge`` is the share of the
+face pixels that appear and disappear with it.
 
-A pair of frames counts where every run has as many faces in the one as in the other. How fast a
-face moves is the median flow in it, in sides of the face a frame; the agreement of a run with raw
-is the F1 over all pixels, averaged over the classes that occur, of the frames with fast motion and
-of the others; ``common`` leaves out the classes that take less than a thousandth of raw's face
-pixels: theirs is chance.
+A pair of frames counts if every run has the same number of faces in both. The speed of a face is
+the median flow in it, in sides of the face a frame. The agreement of a run with raw is the F1 over
+all pixels, averaged over the classes that occur, in frames with fast motion and in the others.
+``common`` leaves out classes with less than a thousandth of raw's face pixels, whose F1 is chance.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ from facereg.types import Face, FrameResult, Labels
 
 Flow = NDArray[np.float32]
 
-#: Pixels by which forward and backward flow may disagree, beside this share of their lengths.
+#: Pixels by which forward and backward flow may disagree, plus this share of their lengths.
 AGREE, AGREE_SHARE = 0.5, 0.05
-#: A place that is nearer to a pixel than this is at that pixel.
+#: A place closer to a pixel than this is taken for that pixel.
 AT = 0.1
-#: Pixels of a crop's side, to tell what it shows; and the share of it that is judged, as a crop's
-#: last pixels are seen by halves.
+#: Side in pixels at which the area of a crop is computed, and the share of it that is judged: the
+#: outermost pixels of a crop are only half visible.
 SIDE, WITHIN = 256, 0.98
-#: Least share of raw's face pixels that a class must take to be common.
+#: Minimum share of raw's face pixels of a common class.
 COMMON = 0.001
 
 RUNS = ("raw", "tracked", "default")
@@ -63,7 +62,7 @@ RUNS = ("raw", "tracked", "default")
 
 @dataclass
 class Tally:
-    """What is counted of a run.
+    """Counts of a run.
 
     Attributes:
         changed, near, far: judged pixels with another label than the flow explains, than the
@@ -82,7 +81,7 @@ class Tally:
 
 
 def raw(registry: Registry, clip: str, args: argparse.Namespace) -> Iterator[FrameResult]:
-    """Parse every frame by itself."""
+    """Parse every frame on its own."""
     with (
         closing(registry.open_source(clip)) as source,
         closing(registry.build("detector", args.detector)) as detector,
@@ -106,7 +105,7 @@ def tracked(
 
 
 class Motion:
-    """Dense flow between two frames, both ways.
+    """Dense flow between two frames, in both directions.
 
     Args:
         before, after: (H, W, 3) uint8 BGR.
@@ -132,7 +131,7 @@ class Motion:
         self.known = inside & (apart <= AGREE + AGREE_SHARE * self.length)
 
     def bring(self, labels: Labels) -> Labels:
-        """Move label maps along, (H, W) uint8."""
+        """Carry label maps, (H, W) uint8, along the flow."""
         return np.asarray(self._at(labels, self.place, cv2.INTER_NEAREST), np.uint8)
 
     @staticmethod
@@ -140,7 +139,7 @@ class Motion:
         return np.asarray(cv2.remap(values, place[:, :, 0], place[:, :, 1], between))
 
     def explains(self, before: Labels, after: Labels) -> NDArray[np.bool_]:
-        """Tell where a pixel around the place has the label of after, (H, W)."""
+        """Return (H, W) bool: whether a pixel around the place has the label of ``after``."""
         low, high = np.floor(self.place + AT), np.ceil(self.place - AT)
         explained = np.zeros(after.shape, bool)
         for x, y in itertools.product((low, high), repeat=2):
@@ -150,7 +149,7 @@ class Motion:
 
 
 def shown(result: FrameResult, scale: float) -> Labels:
-    """Tell what a frame's crops show, (H, W), 1 there, however high they are.
+    """Return (H, W): 1 where a frame's crops show the frame, however high they are placed.
 
     Args:
         scale: side of the crop over the mean side of the face's box.
@@ -172,7 +171,7 @@ def shown(result: FrameResult, scale: float) -> Labels:
 
 
 def count(tally: Tally, motion: Motion, maps: Sequence[Labels], areas: Sequence[Labels]) -> None:
-    """Add one pair of frames: their label maps, and what their crops show."""
+    """Add one pair of frames: their label maps and the areas of their crops."""
     before, after = maps
     brought = motion.bring(before)
     known = motion.known & ((brought != 0) | (after != 0))
@@ -190,7 +189,7 @@ def count(tally: Tally, motion: Motion, maps: Sequence[Labels], areas: Sequence[
 
 
 def speed(motion: Motion, result: FrameResult) -> float:
-    """Measure how fast the fastest face moves, in sides of its box a frame."""
+    """Measure the speed of the fastest face, in sides of its box a frame."""
     speeds = [0.0]
     for face in result.faces:
         box = face.detection.box.clip(result.frame.width, result.frame.height)
@@ -248,7 +247,7 @@ def agreement(confusion: Confusion, least: float) -> float | None:
 
 
 def summary(tally: Tally) -> dict[str, float | None]:
-    """Turn counts into shares."""
+    """Turn the counts into shares."""
     counts = {"flicker": tally.changed, "nearest": tally.near, "beyond_a_pixel": tally.far}
     judged = max(1, tally.judged)
     fast, calm = tally.confusion[True], tally.confusion[False]

@@ -1,8 +1,8 @@
-"""Time facereg beside its peers, one after the other in one process, on the same frames.
+"""Time facereg and its peers, one after another in one process, on the same frames.
 
     python benchmarks/peers.py [CLIP] [--frames N] [--peer FILE.tflite] [--json]
 
-facereg             the default: detector every 5 frames, tracking, smoothing
+facereg             the default: detector in every eighth frame, tracking, smoothing
 facereg, pixelated  the same, and every face pixelated (``--view pixelate:face``)
 facereg, no track   detector and network in every frame, nothing smoothed
 peer network        facereg with another network: BiSeNetV2 for CelebAMask-HQ, 448 x 448, 8 bit
@@ -11,8 +11,8 @@ upstream's loop     deepface's opencv detector in every frame, the box as 240 x 
                     round trip and the plot that upstream makes of each frame
 deface              its detector in every frame, and faces pixelated; it has no masks
 
-Times are milliseconds a frame, but for ``a face``. Reading is counted, encoding is not. facereg
-reads ahead while it parses, so that its stages may add up to more than a frame takes.
+Times are milliseconds a frame, except in the column ``a face``. Reading is counted, encoding is
+not. facereg's stages overlap, so they may add up to more than a frame takes.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ from facereg.registry.registry import Registry
 from facereg.types import Box, Detection, Frame, FrameResult, RegionMasks
 from facereg.views import view
 
-#: facereg's ids of the peer network's 19 classes; it does not say which brow, eye or ear is whose.
+#: facereg's ids for the peer network's 19 classes. Its sides are not distinguished.
 PEER_IDS = np.array([0, 1, 2, 3, 4, 5, 16, 13, 14, 19, 6, 8, 9, 7, 17, 20, 18, 10, 15], np.uint8)
 
-#: Sides of the peer network's input, and of its crop over the face's box.
+#: Side of the peer network's input in pixels, and side of its crop over the face's box.
 PEER_SIZE, PEER_SCALE = 448, 2.1
 
-#: Frames that each loop sees before it is timed.
+#: Frames that each loop processes before it is timed.
 WARM_UP = 5
 
 Row = dict[str, Any]
 
 
 class Draw(Sink):
-    """Draws a view, to be timed, and ends the run after so many frames."""
+    """Draws a view and ends the run after ``count`` frames."""
 
     name = "draw"
 
@@ -182,7 +182,7 @@ class Peers:
         stage: str,
         use: Callable[[Frame, Any], None],
     ) -> Row:
-        """Time a loop of one thread: read, detect, and what is done with the faces."""
+        """Time a loop in one thread: read, detect, and process the faces."""
         stages: dict[str, float] = defaultdict(float)
         count = faces = 0
         with closing(self._registry.open_source(self._clip)) as source:
@@ -208,7 +208,7 @@ def clocked(stages: dict[str, float], stage: str, last: float) -> float:
 
 
 def row(frames: int, faces: int, seconds: float, stages: dict[str, float]) -> Row:
-    """Put the figures of a loop together."""
+    """Summarise the figures of a loop."""
     frames = max(1, frames)
     return {
         "frames": frames,
@@ -223,7 +223,7 @@ def row(frames: int, faces: int, seconds: float, stages: dict[str, float]) -> Ro
 
 
 def rows(peers: Peers, network: Path | None) -> Iterator[tuple[str, Row]]:
-    """Run every loop that can be run here; say which cannot."""
+    """Run every loop that this machine can run; report the others."""
     yield "facereg", peers.facereg()
     yield "facereg, pixelated", peers.facereg(spec="pixelate:face")
     yield "facereg, no track", peers.facereg(every=1)

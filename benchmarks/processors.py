@@ -1,8 +1,8 @@
-"""Compare the 8-bit file's answers here with those of another processor, emulated.
+"""Compare the 8-bit model's answers on this processor with those on an emulated one.
 
     python -m benchmarks.processors DATASET --split val [--images 12] [--cpu Haswell]
 
-Needs ``qemu-x86_64`` (Debian: qemu-user). Haswell has AVX2 and no VNNI, as many laptops.
+Needs ``qemu-x86_64`` (Debian: qemu-user). Like many laptops, Haswell has AVX2 and no VNNI.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from facereg.models import find_model
 from facereg.plugins.pspnet.crops import preprocess_crop
 from facereg.training.dataset import FaceDataset
 
-#: What the emulated processor runs: the file, the crops, and where to write the logits.
+#: The program for the emulated processor; its arguments are the model, the crops and the output.
 WORKER = """
 import sys, numpy, onnxruntime
 options = onnxruntime.SessionOptions()
@@ -33,7 +33,7 @@ numpy.save(sys.argv[3], numpy.stack([session.run(None, {"crops": c[None]})[0][0]
 
 
 def logits(file: Path, crops: Path, emulator: list[str]) -> NDArray[np.float32]:
-    """Run the crops through the file, in a process of its own: (N, C, S/4, S/4)."""
+    """Run the crops through the model in a separate process; return logits (N, C, S/4, S/4)."""
     out = crops.with_name("logits.npy")
     worker = [sys.executable, "-c", WORKER, str(file), str(crops), str(out)]
     subprocess.run([*emulator, *worker], check=True)

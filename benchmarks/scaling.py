@@ -1,14 +1,14 @@
-"""Measure how the cost of a frame grows with its faces, and what a second job brings.
+"""Measure how the cost of a frame grows with its faces, and what a second job adds.
 
     python benchmarks/scaling.py [--frames N] [--clip CLIP] [--plot PNG] [--json]
 
-Faces: a 1280 x 720 clip of eight tiles, of which 1, 2, 4 and 8 show a swaying astronaut, the others
-a cup of coffee; default settings, once without writing anything and once into an MP4.
+Faces: a 1280 x 720 clip of eight tiles. 1, 2, 4 or 8 of them show a swaying astronaut, the others a
+cup of coffee. Default settings, once without output and once into an MP4.
 
-Jobs: ``facereg batch`` over copies of one clip, with one and with two jobs; the start of every
+Jobs: ``facereg batch`` over copies of one clip, with one and with two jobs. The start of each
 process is counted.
 
-Needs ``pip install -e '.[test]'``, for its pictures and for matplotlib.
+Needs ``pip install -e '.[test]'`` for its pictures and for matplotlib.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ JOBS = (1, 2)
 #: Tiles of the frame, and their size.
 COLUMNS, ROWS, WIDTH, HEIGHT = 4, 2, 320, 360
 
-#: Pixels by which a face sways to either side, and frames that it takes to come back.
+#: Amplitude of a face's sway in pixels, and its period in frames.
 SWAY, PERIOD = 14, 50
 
 STAGES = ("detect", "track", "segment", "draw", "encode")
 
 
 def tiled(faces: int, count: int) -> Iterator[Image]:
-    """Draw frames of so many faces, each (720, 1280, 3) uint8 BGR."""
+    """Draw ``count`` frames with ``faces`` faces, each (720, 1280, 3) uint8 BGR."""
     photo = np.ascontiguousarray(skimage.data.astronaut()[..., ::-1])
     coffee = np.ascontiguousarray(skimage.data.coffee()[:, :356, ::-1])
     empty = cv2.resize(coffee, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
@@ -98,7 +98,7 @@ def one_run(clip: Path, out: Path | None) -> dict[str, Any]:
 
 
 def by_faces(count: int, folder: Path) -> list[dict[str, Any]]:
-    """Measure every number of faces."""
+    """Measure each number of faces."""
     found = []
     for faces in FACES:
         clip = write(folder / f"{faces}.mp4", tiled(faces, count))
@@ -134,7 +134,7 @@ def by_jobs(clip: Path, copies: int, folder: Path) -> list[dict[str, Any]]:
 
 
 def plot(found: dict[str, Any], path: Path) -> None:
-    """Draw both."""
+    """Plot both."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")

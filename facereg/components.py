@@ -102,7 +102,7 @@ class Segmenter(ABC):
         that parses every frame by itself.
 
         Returns:
-            Plain JSON values and numpy arrays, in dicts and lists; None if it cannot be told.
+            Plain JSON values and numpy arrays, in dicts and lists; None if that is unknown.
         """
         return {}
 
@@ -145,7 +145,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a sink is told of the run that writes to it.
+    """What a sink knows of the run that writes to it.
 
     Attributes:
         provenance: what makes the results, as plain JSON values: ``detector``, ``segmenter`` and

@@ -74,7 +74,7 @@ def turned(degrees: float) -> Image:
 
 
 def shrunken(side: int) -> Image:
-    """Make the face about so many pixels wide."""
+    """Shrink the picture until the face is about ``side`` pixels wide."""
     zoom = side / 150
     return np.asarray(cv2.resize(astronaut(), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA))
 
@@ -86,7 +86,7 @@ def dark(share: float) -> Image:
 
 
 def covered(top: float, bottom: float) -> Image:
-    """Hold something skin-coloured before part of the face, rows given as shares of the height."""
+    """Cover rows of the face with a skin-coloured bar; rows are shares of the height."""
     image = astronaut()
     height, width = image.shape[:2]
     part = image[int(top * height) : int(bottom * height), int(0.3 * width) : int(0.72 * width)]
@@ -99,7 +99,7 @@ def blurred(pixels: int) -> Image:
     return np.asarray(cv2.blur(astronaut(), (pixels, 1)), np.uint8)
 
 
-#: What makes it hard, from easy to hopeless.
+#: Hard cases, from easy to hopeless.
 HARD: dict[str, Callable[[], Image]] = {
     "as it is": astronaut,
     "turned 45": lambda: turned(45),
@@ -119,7 +119,7 @@ HARD: dict[str, Callable[[], Image]] = {
 
 
 def tile(name: str, image: Image) -> Image:
-    """Show what is made of a picture, with a word below."""
+    """Draw the overlay of a picture, with a caption below."""
     result = facereg.parse(image)
     side = (210, 210 * image.shape[0] // image.shape[1])
     drawn = cv2.resize(view("overlay")(result), side, interpolation=cv2.INTER_AREA)
@@ -132,7 +132,7 @@ def tile(name: str, image: Image) -> Image:
 
 
 def failures() -> Image:
-    """Lay the hard cases out, seven in a row."""
+    """Lay out the hard cases, seven in a row."""
     tiles = [tile(name, make()) for name, make in HARD.items()]
     return np.vstack([np.hstack(tiles[i : i + 7]) for i in range(0, len(tiles), 7)])
 
