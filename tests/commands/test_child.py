@@ -50,9 +50,11 @@ def test_a_run_that_ends_well(face_clip: Path, tmp_path: Path) -> None:
     assert code == 0
     assert said[0] == {"event": "opened", "total": 5}
     assert {"event": "warning", "text": "frame 0 is dark"} in said
-    assert said[-2] == {"event": "finishing"}
-    assert said[-1]["event"] == "result"
-    assert said[-1]["totals"]["frames"] == 5
+    # The detector looks ahead, so it may warn of a frame after the last one at any moment.
+    others = [record for record in said if record["event"] != "warning"]
+    assert others[-2] == {"event": "finishing"}
+    assert others[-1]["event"] == "result"
+    assert others[-1]["totals"]["frames"] == 5
     assert "stray words" in stderr
     assert "more of them" in stderr
 

@@ -388,7 +388,7 @@ def test_after_ctrl_c_the_same_command_resumes(tmp_path: Path) -> None:
     totals = json.loads(done.stdout)
     assert totals["frames"] == clips.probe(out).frames == 500
     assert totals["cached"] > 10
-    assert len(stats.read_text().splitlines()) == 251
+    assert len(stats.read_text().splitlines()) == 501
     assert (tmp_path / "s.jsonl").read_text().count("\n") == 500
     assert sorted(p.name for p in masks.iterdir() if p.name.startswith(".")) == []
 
