@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests import clips
+
+#: Test modules that import torch, and so cannot be collected with the default install alone.
+NEED_TORCH = (
+    "commands/test_train.py",
+    "plugins/pspnet/test_backbones.py",
+    "plugins/pspnet/test_engines.py",
+    "plugins/pspnet/test_network.py",
+    "plugins/pspnet/test_upstream.py",
+    "plugins/test_deepface.py",
+    "training",
+)
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+collect_ignore = () if HAS_TORCH else NEED_TORCH
+
+
+def pytest_report_header() -> str:
+    return "" if HAS_TORCH else f"not run, as torch is not installed: {', '.join(NEED_TORCH)}"
 
 
 @pytest.fixture(scope="session")

@@ -55,10 +55,9 @@ def _option(option: Option) -> dict[str, Any]:
     default = None if option.required else option.default
     if not isinstance(default, (str, int, float, bool, type(None))):
         default = str(default)
-    kind = inspect.formatannotation(option.type).replace("typing.", "")
     return {
         "name": option.name,
-        "type": kind.replace("pathlib.", "").replace("collections.abc.", ""),
+        "type": option.type_name,
         "default": default,
         "required": option.required,
     }

@@ -31,6 +31,10 @@ class Color(NamedTuple):
         return f"#{self.red:02x}{self.green:02x}{self.blue:02x}"
 
 
+#: Modules whose names are left out of a type. Python 3.13 has Path in ``pathlib._local``.
+STANDARD_MODULES = re.compile(r"\b(?:typing|pathlib(?:\._local)?|collections\.abc)\.")
+
+
 @dataclass(frozen=True)
 class Option:
     """A keyword-only parameter of a component's constructor, or of a view."""
@@ -44,11 +48,15 @@ class Option:
         """Whether the user must give it."""
         return self.default is inspect.Parameter.empty
 
+    @property
+    def type_name(self) -> str:
+        """The type as users write it: ``Path | None``, whatever Python calls the module of Path."""
+        return STANDARD_MODULES.sub("", inspect.formatannotation(self.type))
+
     def describe(self) -> str:
         """Write it as ``name: type = default``."""
-        kind = self.type.__name__ if isinstance(self.type, type) else str(self.type)
-        kind = kind.replace("typing.", "").replace("pathlib.", "").replace("collections.abc.", "")
-        return f"{self.name}: {kind}" + ("" if self.required else f" = {self.default!r}")
+        default = "" if self.required else f" = {self.default!r}"
+        return f"{self.name}: {self.type_name}{default}"
 
     def parse(self, text: str) -> Any:
         """Turn the user's text into a value of the annotated type.
