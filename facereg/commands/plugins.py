@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import textwrap
 from dataclasses import asdict
 from typing import Any
 
 from .._version import __version__
 from ..errors import UsageError, nearest
+from ..registry.docstrings import purpose
 from ..registry.registry import Component, Option, Registry
+
+INDENT = " " * 6
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,13 +96,15 @@ def _table(components: list[Component]) -> str:
 
 def _in_full(component: Component) -> str:
     lines = [f"{component.kind} {component.name}", f"from {component.layer}: {_origin(component)}"]
-    if doc := _doc(component):
-        lines += ["", doc]
+    if text := purpose(component.cls):
+        lines += ["", text]
     if options := component.options().values():
-        lines += [
-            "",
-            "Options, their types and defaults:",
-            *(f"  {option.describe()}" for option in options),
-        ]
+        meanings = component.option_meanings()
+        lines += ["", "Options, their types and defaults:"]
+        for option in options:
+            lines.append(f"  {option.describe()}")
+            lines += textwrap.wrap(
+                meanings.get(option.name, ""), 96, initial_indent=INDENT, subsequent_indent=INDENT
+            )
         lines += ["", f"Written as {component.name}:option=value,option=value"]
     return "\n".join(lines)

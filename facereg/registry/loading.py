@@ -19,6 +19,7 @@ import pluggy
 from .. import hookspecs
 from ..components import Detector, FindView, Segmenter, Sink, Source
 from ..errors import FaceregError, PluginError, UsageError, nearest
+from .docstrings import option_meanings
 from .options import Option
 
 Base = type[Source] | type[Detector] | type[Segmenter] | type[Sink]
@@ -38,6 +39,10 @@ _NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 #: The options of every view: the ids of the faces that it is drawn for.
 _FACES = {name: Option(name, tuple[int, ...] | None, None) for name in ("only", "except")}
+_FACES_MEAN = {
+    "only": "ids of the faces that the view is for, such as 1+3; all by default.",
+    "except": "ids of the faces that it is not for.",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,11 @@ class Component:
         """
         own = {p.name: p for p in self._keywords() if p.type != FindView}
         return {**_FACES, **own} if self.kind == "view" else own
+
+    def option_meanings(self) -> dict[str, str]:
+        """Say what each documented option means, in a line."""
+        own = option_meanings(self.cls)
+        return {**_FACES_MEAN, **own} if self.kind == "view" else own
 
     def _keywords(self) -> list[Option]:
         function = self.cls if self.kind == "view" else self.cls.__init__

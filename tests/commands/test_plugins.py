@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,19 @@ def test_one_is_told_in_full(mine: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert lines[:2] == ["detector corner", f"from file: {mine}"]
     assert "It is always there." in lines
     assert {"  size: int", "  model: Path | None = None", "  fast: bool = True"} <= set(lines)
+
+
+@pytest.mark.parametrize("name", ["rtsp", "mtcnn", "mp4", "overlay", "pspnet"])
+def test_every_option_is_explained_once(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", name]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    (start,) = [i for i, line in enumerate(lines) if line.startswith("Options, ")]
+    options = [i for i in range(start + 1, len(lines)) if re.match(r"  \w", lines[i])]
+    assert options
+    explained = [i for i in options if lines[i + 1].startswith("      ")]
+    assert [i for i in options if i not in explained] == []
+    assert not any(line.startswith(("Args:", "Raises:", "Options:")) for line in lines)
 
 
 def test_one_is_told_to_programs(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
