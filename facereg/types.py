@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import missing_extra
+from .errors import PluginError, missing_extra
 from .regions import CLASSES, IDS, class_ids
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ Image = NDArray[np.uint8]
 
 #: (H, W) uint8 class ids, as in `facereg.regions.CLASSES`.
 Labels = NDArray[np.uint8]
+
+#: (h, w) float32, 0 to 1.
+Probability = NDArray[np.float32]
+
+#: Computes how likely each pixel of a face's regions is one of some classes, from their ids.
+FindProbability = Callable[[tuple[int, ...]], Probability]
 
 #: The module that finds the built-in views. It is named, as the registry names the built-in
 #: components, because what draws a result is built on this module.
@@ -197,6 +204,8 @@ class RegionMasks:
     Attributes:
         box: the part of the frame that ``labels`` covers; it lies inside the frame.
         labels: (h, w) uint8 class ids, one for each pixel of the box.
+        find_probability: computes what `probability` returns, from class ids; None if the segmenter
+            knows labels alone.
 
     >>> regions = RegionMasks(Box(10, 20, 13, 21), np.array([[1, 7, 9]], np.uint8))
     >>> regions
@@ -205,6 +214,7 @@ class RegionMasks:
 
     box: Box
     labels: Labels
+    find_probability: FindProbability | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return f"RegionMasks(box={tuple(self.box)}, classes={len(self.areas())})"
@@ -222,6 +232,50 @@ class RegionMasks:
         wanted = np.zeros(256, np.bool_)
         wanted[list(class_ids(names))] = True
         return wanted[self.labels]
+
+    def probability(self, *names: str) -> Probability | None:
+        """Compute how likely each pixel is one of the named classes or groups.
+
+        Where the model wavers between two classes the value passes through 0.5, so the edge of a
+        region is soft, and lies between pixels. It is computed when it is asked for.
+
+        Returns:
+            (h, w) float32, 0 to 1, within the box, smoothed over time as the labels are; None if
+            the segmenter knows labels alone, as one that plays a mask dump.
+
+        Raises:
+            UsageError: an unknown name.
+            PluginError: the segmenter's answer is not (h, w) float32 of the box's size.
+
+        >>> soft = result.faces[0].regions.probability("hair")
+        >>> soft.dtype, float(soft.max()) > 0.9
+        (dtype('float32'), True)
+        """
+        ids = class_ids(names)
+        if self.find_probability is None:
+            return None
+        found = self.find_probability(ids)
+        shape = (self.box.height, self.box.width)
+        if not isinstance(found, np.ndarray) or found.dtype != np.float32 or found.shape != shape:
+            kind = getattr(found, "dtype", type(found).__name__)
+            raise PluginError(
+                f"a segmenter's find_probability answered {getattr(found, 'shape', '')} {kind}, "
+                f"not {shape} float32 as its regions' box"
+            )
+        return found
+
+    def without(self, pixels: NDArray[np.bool_]) -> RegionMasks:
+        """Return the regions without some pixels, (h, w) bool: they become background."""
+        labels = np.where(pixels, np.uint8(0), self.labels)
+        find = self.find_probability
+        return RegionMasks(self.box, labels, None if find is None else partial(_part, find, pixels))
+
+    def mirrored(self, width: int) -> RegionMasks:
+        """Flip the regions left to right in a frame of that width; names and ids stay."""
+        box = Box(width - self.box.x1, self.box.y0, width - self.box.x0, self.box.y1)
+        find = self.find_probability
+        labels = np.ascontiguousarray(self.labels[:, ::-1])
+        return RegionMasks(box, labels, None if find is None else partial(_flipped, find))
 
     def area(self, name: str) -> int:
         """Count the pixels of a class or group.
@@ -246,6 +300,16 @@ class RegionMasks:
 
     def _counts(self) -> NDArray[np.int64]:
         return np.bincount(self.labels.ravel(), minlength=len(CLASSES))
+
+
+def _part(find: FindProbability, pixels: NDArray[np.bool_], ids: tuple[int, ...]) -> Probability:
+    """Compute a probability in which some pixels are background for certain."""
+    return np.where(pixels, np.float32(0 in ids), find(ids))
+
+
+def _flipped(find: FindProbability, ids: tuple[int, ...]) -> Probability:
+    """Compute a probability and flip it left to right."""
+    return np.ascontiguousarray(find(ids)[:, ::-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -437,16 +501,18 @@ class FrameResult:
         faces = list(self.painted())
         corners = np.array([regions.box for _, regions in faces], np.int64).reshape(-1, 2, 2)
         for i, (face, regions) in enumerate(faces):
-            labels, box = regions.labels, regions.box
+            box = regions.box
+            hidden: NDArray[np.bool_] | None = None
             starts, ends = corners[i + 1 :, 0], corners[i + 1 :, 1]
             overlaps = ((starts < corners[i, 1]) & (ends > corners[i, 0])).all(axis=1)
             for k in np.flatnonzero(overlaps):
                 nearer = faces[i + 1 + k][1]
                 shared = box.shared(nearer.box)
-                labels = labels.copy() if labels is regions.labels else labels
+                if hidden is None:
+                    hidden = np.zeros(regions.labels.shape, np.bool_)
                 theirs = nearer.labels[shared.moved(-nearer.box.x0, -nearer.box.y0).slices]
-                labels[shared.moved(-box.x0, -box.y0).slices][theirs != 0] = 0
-            yield face, regions if labels is regions.labels else RegionMasks(box, labels)
+                hidden[shared.moved(-box.x0, -box.y0).slices] |= theirs != 0
+            yield face, regions if hidden is None else regions.without(hidden)
 
     def painted(self) -> Iterator[tuple[Face, RegionMasks]]:
         """Yield the segmented faces in painting order, the largest box last: it is the nearest."""

@@ -20,6 +20,7 @@ from facereg import (
     FaceregError,
     Frame,
     FrameResult,
+    PluginError,
     RegionMasks,
     SourceInfo,
     UsageError,
@@ -196,3 +197,19 @@ def test_supervision_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(FaceregError, match=r"pip install 'facereg\[formats\]'"):
         RESULT.to_supervision()
+
+
+def test_regions_of_labels_alone_have_no_probability() -> None:
+    regions = RegionMasks(Box(0, 0, 2, 1), np.array([[0, 7]], np.uint8))
+
+    assert regions.probability("lips") is None
+    with pytest.raises(UsageError, match="unknown region 'lip'"):
+        regions.probability("lip")
+
+
+def test_a_wrong_probability_is_the_segmenters_mistake() -> None:
+    box, labels = Box(0, 0, 2, 1), np.array([[0, 7]], np.uint8)
+    regions = RegionMasks(box, labels, lambda _: np.zeros((1, 3), np.float32))
+
+    with pytest.raises(PluginError, match=r"\(1, 3\) float32, not \(1, 2\) float32"):
+        regions.probability("lips")

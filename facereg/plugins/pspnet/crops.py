@@ -7,7 +7,7 @@ centre a little above the face's, turned until the eyes are level.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -200,23 +200,29 @@ def paste_labels(
     labels: Labels = np.zeros((box.height, box.width), np.uint8)
     if not box.area:
         return box, labels
-    stride = size / logits.shape[2]
-    to_logits = matrix / stride
-    to_logits[:, 2] += 0.5 / stride - 0.5
-    to_logits[:, 2] += to_logits[:, :2] @ np.array([box.x0, box.y0])
+    to_logits = map_to_logits(matrix, size, logits[0], box)
     whole = Box(0, 0, box.width, box.height)
-    best = _warp(logits[0], to_logits, whole, OUTSIDE_LOGIT)
+    best = warp_plane(logits[0], to_logits, whole, OUTSIDE_LOGIT)
     near_top = logits.max(0) - MAX_LOGIT_GAP
     for label in range(1, len(logits)):
         chance = np.greater(logits[label], near_top).view(np.uint8)
         area = _seen_from(cv2.boundingRect(chance), to_logits).clip(box.width, box.height)
         if area.area:
-            plane = _warp(logits[label], to_logits, area, -OUTSIDE_LOGIT)
+            plane = warp_plane(logits[label], to_logits, area, -OUTSIDE_LOGIT)
             part_best, part_labels = best[area.slices], labels[area.slices]
             wins = cv2.compare(plane, part_best, cv2.CMP_GT)
             cv2.copyTo(np.full_like(part_labels, label), wins, part_labels)
             cv2.max(plane, part_best, part_best)
     return box, labels
+
+
+def map_to_logits(matrix: Matrix, size: int, plane: NDArray[np.float32], box: Box) -> Matrix:
+    """Map the pixels of a part of the frame to those of a plane of logits, by pixel centres."""
+    stride = size / plane.shape[1]
+    to_logits = matrix / stride
+    to_logits[:, 2] += 0.5 / stride - 0.5
+    to_logits[:, 2] += to_logits[:, :2] @ np.array([box.x0, box.y0])
+    return np.asarray(to_logits, np.float64)
 
 
 def _seen_from(rectangle: Sequence[int], to_logits: Matrix) -> Box:
@@ -231,7 +237,7 @@ def _seen_from(rectangle: Sequence[int], to_logits: Matrix) -> Box:
     return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
 
 
-def _warp(
+def warp_plane(
     plane: NDArray[np.float32], matrix: Matrix, area: Box, outside: float
 ) -> NDArray[np.float32]:
     """Sample a plane of logits bilinearly for an area of labels: (h, w)."""
@@ -264,21 +270,22 @@ def remove_overlaps(
         maps: (h, w) uint8 label maps, changed in place.
     """
     for i, (mine, box, labels) in enumerate(zip(detections, boxes, maps, strict=True)):
-        for j, theirs in enumerate(detections):
-            around, down = (
-                round(HEAD_REACH * side) for side in (theirs.box.width, theirs.box.height)
-            )
-            shared = Box(
-                max(box.x0, theirs.box.x0 - around),
-                max(box.y0, theirs.box.y0 - down),
-                min(box.x1, theirs.box.x1 + around),
-                min(box.y1, theirs.box.y1),
-            )
-            if i != j and shared.area:
-                nearer = _distance(theirs.box, shared) < _distance(mine.box, shared)
-                rows = slice(shared.y0 - box.y0, shared.y1 - box.y0)
-                columns = slice(shared.x0 - box.x0, shared.x1 - box.x0)
-                labels[rows, columns][nearer] = 0
+        others = [theirs.box for j, theirs in enumerate(detections) if j != i]
+        for part, nearer in nearer_others(mine.box, others, box):
+            labels[part][nearer] = 0
+
+
+def nearer_others(
+    mine: Box, others: Sequence[Box], area: Box
+) -> Iterator[tuple[tuple[slice, slice], NDArray[np.bool_]]]:
+    """Yield parts of an area, each with those of its pixels that belong to another face."""
+    for theirs in others:
+        around, down = (round(HEAD_REACH * side) for side in (theirs.width, theirs.height))
+        head = Box(theirs.x0 - around, theirs.y0 - down, theirs.x1 + around, theirs.y1)
+        shared = area.shared(head)
+        if shared.area:
+            nearer = _distance(theirs, shared) < _distance(mine, shared)
+            yield shared.moved(-area.x0, -area.y0).slices, nearer
 
 
 def _distance(box: Box, area: Box) -> NDArray[np.float32]:

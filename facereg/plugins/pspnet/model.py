@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...models import Model
-from ...types import Detection, Frame, Image, Labels, RegionMasks
+from ...types import Box, Detection, Frame, Image, Labels, RegionMasks
 from ...workers import Workers
 from .crops import (
     Matrix,
@@ -24,6 +24,7 @@ from .crops import (
 from .engines import Compute, Logits, build_engine
 from .framing import Framing
 from .smoothing import Motion, Smoother
+from .soft import SoftRegions
 from .tta import merge_logits, zoomed_mirror
 
 
@@ -82,14 +83,26 @@ class TrainedModel:
         motions = [look.result() for look in looks]
         steady = self._workers.map(self._steadied, tracks, crops, motions, logits)
         self._workers.map(self._framing.learn, tracks, steady)
+        closed = self._workers.map(close_holes, steady)
         pasted = self._workers.map(
-            lambda logits, matrix: paste_labels(close_holes(logits), matrix, self._size, shape),
-            steady,
-            matrices,
+            lambda logits, matrix: paste_labels(logits, matrix, self._size, shape), closed, matrices
         )
         boxes, maps = [box for box, _ in pasted], [labels for _, labels in pasted]
         remove_overlaps(detections, boxes, maps)
-        return [RegionMasks(box, labels) for box, labels in pasted]
+        return [
+            RegionMasks(box, labels, self._soft(logits, matrix, box, i, detections))
+            for i, (logits, matrix, box, labels) in enumerate(
+                zip(closed, matrices, boxes, maps, strict=True)
+            )
+        ]
+
+    def _soft(
+        self, logits: Logits, matrix: Matrix, box: Box, face: int, detections: Sequence[Detection]
+    ) -> SoftRegions:
+        """Keep what the probabilities of one of a frame's faces are computed from."""
+        others = [d.box for i, d in enumerate(detections) if i != face]
+        own = detections[face].box
+        return SoftRegions.of(logits, matrix, self._size, box, face=own, others=others)
 
     def _looks_twice(self, tracks: Sequence[int | None]) -> bool:
         return self._tta == "on" or (self._tta == "auto" and all(track is None for track in tracks))

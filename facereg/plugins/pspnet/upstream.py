@@ -27,6 +27,7 @@ from .backbones import Bottleneck, resnet_layers
 from .crops import crop_matrix, cut, paste_labels, roll
 from .engines import check_finite
 from .network import BINS, MEAN, STD
+from .soft import SoftRegions
 
 #: The upstream project's 11 classes, by id, as facereg's classes and groups.
 UPSTREAM_CLASSES = (
@@ -220,7 +221,9 @@ class ForeignModel:
         matrix = crop_matrix(detection, self._scale, self._size)
         crop = cut(frame.image, matrix, self._size)
         logits = self._logits(normalised(crop))
-        return RegionMasks(*paste_labels(logits, matrix, self._size, frame.image.shape[:2]))
+        box, labels = paste_labels(logits, matrix, self._size, frame.image.shape[:2])
+        soft = SoftRegions.of(logits, matrix, self._size, box, face=detection.box)
+        return RegionMasks(box, labels, soft)
 
     def _boxed(self, frame: Frame, detection: Detection) -> RegionMasks:
         """Parse the detector's box without a margin, as upstream does."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...components import FindView
-from ...types import Box, Detection, Face, FrameResult, Image, RegionMasks
+from ...types import Box, Detection, Face, FrameResult, Image
 from ...views import gallery, overlay
 from ...views import view as built_in
 
@@ -116,7 +116,11 @@ def mirrored(result: FrameResult) -> FrameResult:
     frame = result.frame
     width = frame.width
     faces = tuple(
-        Face(face.id, _detection(face.detection, width), _regions(face.regions, width))
+        Face(
+            face.id,
+            _detection(face.detection, width),
+            None if face.regions is None else face.regions.mirrored(width),
+        )
         for face in result.faces
     )
     image = np.ascontiguousarray(frame.image[:, ::-1])
@@ -132,9 +136,3 @@ def _detection(detection: Detection, width: int) -> Detection:
     if points is not None:
         points = np.array([width - 1, 0], np.float32) + points * np.array([-1, 1], np.float32)
     return replace(detection, box=_box(detection.box, width), landmarks=points)
-
-
-def _regions(regions: RegionMasks | None, width: int) -> RegionMasks | None:
-    if regions is None:
-        return None
-    return RegionMasks(_box(regions.box, width), np.ascontiguousarray(regions.labels[:, ::-1]))
