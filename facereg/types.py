@@ -339,13 +339,13 @@ class Face:
         """Describe the face in plain values, as in a line of ``frames.jsonl``.
 
         Returns:
-            ``id``; ``box``, four ints; ``score``; ``areas``, pixels by class; and ``crop``, the box
-            of its regions, if it has some.
+            ``id``; ``box``, four ints; ``score``; ``areas``, pixels by class; ``crop``, the box of
+            its regions, if it has some; and ``landmarks``, five pairs of x and y, if it has some.
 
         >>> sorted(result.faces[0].to_dict())
-        ['areas', 'box', 'crop', 'id', 'score']
+        ['areas', 'box', 'crop', 'id', 'landmarks', 'score']
         """
-        plain = {
+        plain: dict[str, Any] = {
             "id": self.id,
             "box": [int(x) for x in self.detection.box],
             "score": round(float(self.detection.score), 4),
@@ -354,6 +354,9 @@ class Face:
         if self.regions is not None:
             # What the segmenter looked at: a replay needs it to draw views that work face by face.
             plain["crop"] = [int(x) for x in self.regions.box]
+        if self.detection.landmarks is not None:
+            # Pose and scale are measured with them, from a dump as from a run.
+            plain["landmarks"] = [[round(float(v), 2) for v in p] for p in self.detection.landmarks]
         return plain
 
 

@@ -133,6 +133,17 @@ def _is_face(face: object, height: int, width: int) -> bool:
         and _is_list(crop, 4)
         and 0 <= crop[0] <= crop[2] <= width
         and 0 <= crop[1] <= crop[3] <= height
+        and ("landmarks" not in face or _is_landmarks(face["landmarks"]))
+    )
+
+
+def _is_landmarks(value: Any) -> bool:
+    """Whether it is a list of five pairs of numbers."""
+    return (
+        isinstance(value, list)
+        and len(value) == 5
+        and all(isinstance(point, list) and len(point) == 2 for point in value)
+        and all(_is_number(v) for point in value for v in point)
     )
 
 

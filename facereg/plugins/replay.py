@@ -44,7 +44,7 @@ class ReplayDetector(Detector):
             SourceError: the dump has no such frame.
         """
         return [
-            Detection(Box(*face["box"]), float(face["score"]), None, face["id"])
+            Detection(Box(*face["box"]), float(face["score"]), _landmarks(face), face["id"])
             for face in _line(self._dump, frame)["faces"]
         ]
 
@@ -144,6 +144,12 @@ def _distances(face: Line) -> NDArray[np.float32]:
 def _crop(face: Line) -> Box:
     """Return the part of the frame that a face's regions are in; empty if it was not parsed."""
     return Box(*face.get("crop", (0, 0, 0, 0)))
+
+
+def _landmarks(face: Line) -> NDArray[np.float32] | None:
+    """Return a face's landmarks, (5, 2); None if its dump has none."""
+    points = face.get("landmarks")
+    return None if points is None else np.array(points, np.float32)
 
 
 def _line(dump: MaskDump, frame: Frame) -> Line:

@@ -12,7 +12,7 @@ import pytest
 
 import facereg
 from facereg.errors import FaceregError, SourceError
-from tests.masks.dumps import RESULTS, dump
+from tests.masks.dumps import RESULTS, dump, edit_line
 from tests.sinks.results import info, result
 
 
@@ -31,6 +31,16 @@ def test_damaged_texts_are_named(tmp_path: Path, name: str, text: str, message: 
     dump(tmp_path / "masks")
     (tmp_path / "masks" / name).write_text(text)
     with pytest.raises(SourceError, match=message):
+        facereg.open_masks(tmp_path / "masks")
+
+
+@pytest.mark.parametrize(
+    "marks", [None, 5, [], [[1, 2]] * 4, [[1, 2, 3]] * 5, [[1, "2"]] * 5, [[1, 1e999]] * 5]
+)
+def test_landmarks_that_are_no_five_points_are_damage(tmp_path: Path, marks: object):
+    dump(tmp_path / "masks")
+    edit_line(tmp_path / "masks", 1, lambda line: line["faces"][0].update(landmarks=marks))
+    with pytest.raises(SourceError, match="line 2: damaged: a face is"):
         facereg.open_masks(tmp_path / "masks")
 
 

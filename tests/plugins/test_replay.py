@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,20 @@ def test_a_replay_dumped_again_is_the_same_dump(tmp_path: Path):
     Processor(Given(RESULTS), ReplayDetector(path=path), ReplaySegmenter(path=path), [sink]).run()
     for one in path.glob("*.png"):
         assert one.read_bytes() == (tmp_path / "again" / one.name).read_bytes()
+
+
+def test_landmarks_are_those_of_the_dump(tmp_path: Path):
+    points = np.array([[60.123, 40], [80, 40.5], [70, 52], [62, 60], [78, 60]], np.float32)
+    one = result(0, faces=1)
+    known = replace(one.faces[0].detection, landmarks=points)
+    faces = (replace(one.faces[0], detection=known), *result(0, faces=2).faces[1:])
+    feed(MasksSink(path=tmp_path / "masks"), info(), [replace(one, faces=faces)])
+
+    first, second = ReplayDetector(path=tmp_path / "masks").detect(one.frame)
+
+    assert first.landmarks == pytest.approx(points, abs=0.005)
+    assert first.landmarks.dtype == np.float32
+    assert second.landmarks is None
 
 
 def test_overlapping_faces_keep_the_label_map(tmp_path: Path):
