@@ -41,6 +41,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "facereg batch videos/*.mp4 -o out --stats",
         "facereg batch videos -o out --jobs 4",
         "facereg batch 'interviews/**' @more.txt -o out -m",
+        "facereg batch 'interviews/**' --stats",
     ),
     "plugins": ("facereg plugins", "facereg plugins mtcnn"),
     "info": ("facereg info in.mp4",),
@@ -169,7 +170,12 @@ def _batch(add: _Adder) -> None:
         type=values.whole_int,
         default=0,
         metavar="N",
-        help="try what fails again, N times (default: %(default)s)",
+        help="try what fails again at once, N times (default: %(default)s)",
+    )
+    group.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="try recordings again that failed by themselves in an earlier batch",
     )
     batch.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
 
@@ -179,12 +185,15 @@ def _batch_outputs(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "-o",
         "--output",
-        required=True,
         metavar="OUTDIR",
-        help="the folder for NAME.mp4 of every video, and NAME/ of every folder of pictures",
+        help="the folder for NAME.mp4 of every video, and NAME/ of every folder of pictures; "
+        "without it, -m and --stats write into the current folder, and no video is made",
     )
-    group.add_argument("-m", "--masks", action="store_true", help="write NAME.masks/ too")
-    group.add_argument("--stats", action="store_true", help="write NAME.csv too")
+    group.add_argument("-m", "--masks", action="store_true", help="write NAME.masks/")
+    group.add_argument("--stats", action="store_true", help="write NAME.csv")
+    group.add_argument(
+        "--no-video", action="store_true", help="into OUTDIR, write only what -m and --stats mean"
+    )
     group.add_argument(
         "--overwrite",
         action="store_true",

@@ -349,7 +349,7 @@ def _create_locked(part: Path, path: Path) -> io.FileIO | None:
         file = open_new(part)
     except FileExistsError:
         return None
-    if _lock(file) and _has_name(file, part):
+    if try_lock(file) and _has_name(file, part):
         return file
     file.close()  # another run took it for a left-over one before it was locked
     raise _busy(path)
@@ -370,7 +370,7 @@ def _clear(part: Path, path: Path, leftovers: Leftovers) -> bool:
     with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return False
-        if not _lock(file):
+        if not try_lock(file):
             raise _busy(path)
         if not _has_name(file, part):
             return True  # its run has just committed it
@@ -456,7 +456,7 @@ class FolderLock:
             self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as e:
             raise SinkError(f"{folder}: {e.strerror or e}") from e
-        if not _lock(self._descriptor, kind):
+        if not try_lock(self._descriptor, kind):
             self.release()
             raise SinkError(f"{folder}: another run, or another part of this one, is using it")
 
@@ -470,7 +470,7 @@ class FolderLock:
         self.release()
 
 
-def _lock(file: io.FileIO | int, kind: Literal["read", "write"] = "write") -> bool:
+def try_lock(file: io.FileIO | int, kind: Literal["read", "write"] = "write") -> bool:
     """Lock a file or folder until it is closed; report whether nobody else has it."""
     if sys.platform != "win32":  # which has no such locks
         import fcntl

@@ -1,28 +1,34 @@
 """The journal of an output folder: what batches began and finished in it.
 
-A JSON object a line, and the last one of a name counts. Thus the same command skips what is
-finished, and begins again what is not.
+A JSON object a line, and the latest one of a name counts. Thus the same command does what is
+missing or has changed, and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
-import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from .._version import __version__
 from ..errors import SinkError
-from ..output import stamp
-from .plan import Job
+from ..output import append_to, stamp, try_lock
+from .plan import Figures, Job
 
 #: Name of the journal, in the output folder.
 JOURNAL = ".facereg-batch.jsonl"
 
 #: How a job can end or stand, as the journal has it.
 Event = Literal["started", "done", "failed", "interrupted"]
+
+#: What two lines have in common if they are about the same version of a source.
+SOURCE_KEYS = ("source", "size", "time", "checksum")
+
+Entry = dict[str, Any]
 
 
 class Journal:
@@ -38,41 +44,42 @@ class Journal:
 
     def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
         self._folder, self._options = folder, json.loads(json.dumps(options))
-        path = folder / JOURNAL
-        try:
-            self._file = path.open("a+", encoding="utf-8", errors="replace")
-        except OSError as e:
-            raise SinkError(f"{path}: {e.strerror or e}") from e
-        self._lock()
-        self._file.seek(0)
-        text = self._file.read()
-        self._last: dict[str, dict[str, Any]] = {}
-        for line in text.splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # cut off when power failed
-                entry = json.loads(line)
-                self._last[entry["name"]] = entry
-        if text and not text.endswith("\n"):
-            self._file.write("\n")
+        self._path = folder / JOURNAL
+        with contextlib.ExitStack() as opened:
+            self._file = opened.enter_context(append_to(self._path))
+            if not try_lock(self._file):
+                raise SinkError(f"{folder}: another facereg batch is writing into it")
+            self._last = {entry["name"]: entry for entry in read_entries(folder)}
+            self._end_torn_line()
+            opened.pop_all()
 
-    def decide(self, job: Job, *, overwrite: bool) -> None:
+    def decide(self, job: Job, *, overwrite: bool = False, retry_failed: bool = False) -> None:
         """Decide whether a job must run, and whether it may: skip it, fail it, or let it wait.
 
         What stands under the name of a job that was begun and not finished is that job's, and may
-        be replaced.
+        be replaced. So may what was made of an earlier version of its source.
+
+        Args:
+            job: its state is changed.
+            overwrite: whether it may replace what is not its own.
+            retry_failed: whether it runs if its recording failed before by its own fault.
         """
-        there = [path for path in job.outputs.values() if path.exists()]
-        last, own = self._last.get(job.name, {}), self._entry(job, "done")
         if job.state == "failed":
             return
-        if there and last == own:
-            job.state = "skipped"
-        elif there and not overwrite and last.get("state") in (None, "done"):
-            what = "from another source or with other options" if last else "not by facereg batch"
-            job.fail(f"{there[0]} is there, made {what}; --overwrite replaces it")
+        there = [path for path in job.outputs.values() if path.exists()]
+        last, own = self._last.get(job.name, {}), self._entry(job, "done")
+        source = all(last.get(key) == own[key] for key in SOURCE_KEYS)
+        options = last.get("options") == self._options
+        ours = all(last.get("outputs", {}).get(self._key(p)) == _noted(p) for p in there)
+        if last.get("state") == "done" and source and options and last["outputs"] == own["outputs"]:
+            job.state, job.figures = "skipped", _figures(last)
+        elif last.get("own_fault") and source and options and not retry_failed:
+            job.fail(f"{last.get('error')} (in an earlier batch; --retry-failed tries it again)")
+        elif there and not overwrite and (refusal := _refuse(last, ours=ours, options=options)):
+            job.fail(f"{there[0]} is there, {refusal}; --overwrite replaces it")
         else:
-            asked = ("source", "stamp", "version", "options")
             job.replaces = bool(there)
-            job.resumes = all(last.get(key) == own[key] for key in asked)
+            job.resumes = source and options and last.get("version") == __version__
 
     def write(self, job: Job, event: Event) -> None:
         """Add a line.
@@ -82,41 +89,99 @@ class Journal:
         """
         entry = self._entry(job, event)
         if job.error is not None:
-            entry["error"] = job.error
-        try:
-            self._file.write(json.dumps(entry) + "\n")
-            self._file.flush()
-        except OSError as e:
-            raise SinkError(f"{self._folder / JOURNAL}: {e.strerror or e}") from e
+            entry |= {"error": job.error, "own_fault": job.own_fault}
+        if job.figures is not None:
+            entry |= job.figures._asdict()
+        self._last[job.name] = entry
+        self._append(f"{json.dumps(entry)}\n".encode())
+
+    def knows(self, job: Job) -> bool:
+        """Whether there is a line about a job."""
+        return job.name in self._last
 
     def close(self) -> None:
         """Let other batches in."""
         self._file.close()
 
-    def _entry(self, job: Job, event: Event) -> dict[str, Any]:
-        """Describe a job. One that was done, and is described so again, is complete."""
+    def _entry(self, job: Job, event: Event) -> Entry:
+        """Describe a job as it is now."""
+        made = {} if job.fingerprint is None else job.fingerprint._asdict()
         return {
             "name": job.name,
             "state": event,
+            "at": round(time.time(), 3),
             "source": job.source.name,
-            "stamp": job.stamp,
+            "path": str(job.source),
+            **made,
             "version": __version__,
             "options": self._options,
-            # Without their times, so that a copy of the folder is as good.
-            "outputs": {
-                path.relative_to(self._folder).as_posix(): (stamp(path) or [])[:2]
-                for path in job.outputs.values()
-            },
+            "outputs": {self._key(path): _noted(path) for path in job.outputs.values()},
         }
 
-    def _lock(self) -> None:
-        if sys.platform != "win32":  # which has no such locks
-            import fcntl
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix()
 
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._file.close()
-                raise SinkError(
-                    f"{self._folder}: another facereg batch is writing into it"
-                ) from None
+    def _append(self, line: bytes) -> None:
+        try:
+            self._file.write(line)
+        except OSError as e:
+            raise SinkError(f"{self._path}: {e.strerror or e}") from e
+
+    def _end_torn_line(self) -> None:
+        """End a line that was cut off when power failed, so that the next one is whole."""
+        with contextlib.suppress(OSError), self._path.open("rb") as file:
+            file.seek(-1, io.SEEK_END)
+            if file.read() != b"\n":
+                self._append(b"\n")
+
+
+def read_entries(folder: Path) -> list[Entry]:
+    """Read the lines of a folder's journal; damaged ones are left out.
+
+    Raises:
+        SinkError: it cannot be read.
+    """
+    path = folder / JOURNAL
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as e:
+        raise SinkError(f"{path}: {e.strerror or e}") from e
+    return [entry for line in lines if (entry := _parse(line))]
+
+
+def _parse(line: bytes) -> Entry | None:
+    with contextlib.suppress(ValueError, RecursionError):  # cut off when power failed
+        entry = json.loads(line)
+        known = isinstance(entry, dict) and isinstance(entry.get("name"), str)
+        if known and isinstance(entry.get("outputs", {}), dict):
+            return {"at": 0, "outputs": {}, **entry}
+    return None
+
+
+def _figures(entry: Entry) -> Figures | None:
+    """Read the figures of a line, if it has them."""
+    values = [entry.get(name) for name in Figures._fields]
+    known = [value for value in values if isinstance(value, int | float)]
+    return Figures(int(known[0]), int(known[1]), *known[2:]) if len(known) == len(values) else None
+
+
+def _noted(path: Path) -> list[int]:
+    """Describe an output without its time, so that a copy of the folder is as good."""
+    return (stamp(path) or [])[:2]
+
+
+def _refuse(last: Entry, *, ours: bool, options: bool) -> str | None:
+    """Say why existing outputs may not be replaced, if they may not.
+
+    Args:
+        last: the last line about their job; empty if there is none.
+        ours: whether they are as that job left them.
+        options: whether it had the same options.
+    """
+    if not last:
+        return "made not by facereg batch"
+    if last.get("state") != "done":
+        return None
+    if not ours:
+        return "changed since facereg batch made it"
+    return None if options else "made with other options"

@@ -5,25 +5,66 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..errors import UsageError, hide_secrets
-from ..output import stamp
+from ..output import checksum_heads, stamp
 from ..sources.file import VIDEO_SUFFIXES
 from ..sources.images import IMAGE_SUFFIXES
 
 log = logging.getLogger(__name__)
+
+#: What can be written of a recording: the flag of ``run`` that writes it.
+OutputKind = Literal["-o", "-m", "--stats"]
 
 State = Literal["waiting", "running", "done", "skipped", "failed", "interrupted"]
 
 #: An input that begins with it is a list of inputs, one a line.
 LIST_SIGN = "@"
 
+#: Name of the table of all recordings, in the output folder.
+SUMMARY = "summary.csv"
+
 #: Names of skipped files that are listed; more are counted.
 LISTED_NAMES = 3
+
+
+class Fingerprint(NamedTuple):
+    """What tells one version of a recording from another.
+
+    Attributes:
+        size: in bytes, of all its files.
+        time: of the last change, in nanoseconds.
+        checksum: of the first bytes of its files.
+    """
+
+    size: int
+    time: int
+    checksum: int | str | None
+
+    @classmethod
+    def of(cls, path: Path) -> Fingerprint | None:
+        """Read it from a file or folder; None if there is none."""
+        found = stamp(path)
+        return None if found is None else cls(found[1], found[2], checksum_heads(path))
+
+
+class Figures(NamedTuple):
+    """What the summary says of a recording that was processed.
+
+    Attributes:
+        frames, faces: results made, and faces in them.
+        seconds: how long the run took.
+        duration: of what was processed, in seconds.
+    """
+
+    frames: int
+    faces: int
+    seconds: float
+    duration: float
 
 
 @dataclass(eq=False)
@@ -35,12 +76,14 @@ class Job:
         source: the file or folder.
         pictures: whether it is pictures, which become a folder of pictures.
         outputs: the flags of ``run``, and what each writes.
-        stamp: of the source, before it is read; None if there is no such file.
+        fingerprint: of the source, before it is read; None if there is no such file.
         state: how far it is.
         error: why it failed.
+        own_fault: whether it failed because of what it is, so that it would fail again.
         frames: frames done so far.
         total: frames that it has, if its process has said so.
         totals: the statistics of its run.
+        figures: of its run, or of the earlier one that made its outputs.
         replaces: whether it may replace existing outputs.
         resumes: whether existing masks were begun from the same source with the same options.
         attempts: how often it was begun.
@@ -49,16 +92,28 @@ class Job:
     name: str
     source: Path
     pictures: bool
-    outputs: Mapping[str, Path]
-    stamp: list[int] | None
+    outputs: Mapping[OutputKind, Path]
+    fingerprint: Fingerprint | None
     state: State = "waiting"
     error: str | None = None
+    own_fault: bool = False
     frames: int = 0
     total: int | None = None
     totals: dict[str, Any] | None = None
+    figures: Figures | None = None
     replaces: bool = False
     resumes: bool = False
     attempts: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the source; 0 if there is none."""
+        return self.fingerprint.size if self.fingerprint else 0
+
+    def begin(self) -> None:
+        """Mark it as running."""
+        self.state, self.attempts, self.frames = "running", self.attempts + 1, 0
+        self.error, self.own_fault, self.totals, self.figures = None, False, None, None
 
     def fail(self, reason: str) -> None:
         """Mark it as failed."""
@@ -85,15 +140,14 @@ class Recording(NamedTuple):
 
 
 def make_plan(
-    inputs: Iterable[str], folder: Path, *, masks: bool = False, stats: bool = False
+    inputs: Iterable[str], folder: Path, kinds: Sequence[OutputKind] = ("-o",)
 ) -> list[Job]:
     """Make a job for every recording, each file once.
 
     Args:
         inputs: files, folders, globs, and ``@FILE`` for a list of inputs.
         folder: the output folder.
-        masks: whether masks are written.
-        stats: whether statistics are written.
+        kinds: what is written of each.
 
     Raises:
         UsageError: two of them would write the same file, one would be replaced, or a list cannot
@@ -102,8 +156,8 @@ def make_plan(
     found: dict[str, Recording] = {}
     for recording in find_recordings(inputs):
         found.setdefault(os.path.realpath(recording.path), recording)
-    jobs = [_job(recording, folder, masks, stats) for recording in found.values()]
-    taken: dict[str, Path] = {}
+    jobs = [_job(recording, folder, kinds) for recording in found.values()]
+    taken: dict[str, Path] = {str(folder / SUMMARY).casefold(): Path("the summary of the batch")}
     for job in jobs:
         for path in job.outputs.values():
             if os.path.realpath(path) in found:
@@ -122,7 +176,8 @@ def find_recordings(inputs: Iterable[str], *, lists: bool = True) -> Iterator[Re
 
     Args:
         inputs: as `make_plan` takes them.
-        lists: whether there may be lists among them.
+        lists: whether there may be lists among them. The inputs of a list have none, and a file's
+            relative path is its name there.
 
     Raises:
         UsageError: a list cannot be read.
@@ -132,7 +187,9 @@ def find_recordings(inputs: Iterable[str], *, lists: bool = True) -> Iterator[Re
         if "://" in text:
             yield Recording(Path(hide_secrets(text)), "", "is no file; facereg run takes a stream")
         elif path.exists():
-            yield from _in_folder(path, "") if path.is_dir() else [Recording(path, path.stem)]
+            keeps = not lists and not path.is_absolute() and ".." not in path.parts
+            name = path.with_suffix("").as_posix() if keeps else path.stem
+            yield from _in_folder(path, "") if path.is_dir() else [Recording(path, name)]
         elif lists and text.startswith(LIST_SIGN):
             yield from find_recordings(_read_list(Path(text[len(LIST_SIGN) :])), lists=False)
         elif glob.has_magic(text):
@@ -207,16 +264,17 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:LISTED_NAMES]) + more
 
 
-def _job(recording: Recording, folder: Path, masks: bool, stats: bool) -> Job:
+def _job(recording: Recording, folder: Path, kinds: Sequence[OutputKind]) -> Job:
     path, name, problem = recording
     pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     if problem is not None:
         job = Job(name, path, pictures, {}, None)
         job.fail(problem)
         return job
-    outputs = {"-o": folder / (name if pictures else f"{name}.mp4")}
-    if masks:
-        outputs["-m"] = folder / f"{name}.masks"
-    if stats:
-        outputs["--stats"] = folder / f"{name}.csv"
-    return Job(name, path, pictures, outputs, stamp(path))
+    names: dict[OutputKind, str] = {
+        "-o": name if pictures else f"{name}.mp4",
+        "-m": f"{name}.masks",
+        "--stats": f"{name}.csv",
+    }
+    outputs = {kind: folder / names[kind] for kind in kinds}
+    return Job(name, path, pictures, outputs, Fingerprint.of(path))

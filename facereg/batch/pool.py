@@ -8,8 +8,8 @@ Each speaks JSON objects, a line each, on its stdout:
 | ``progress`` | ``frames``: how many are done |
 | ``warning`` | ``text`` |
 | ``finishing`` | all frames are done, the files are being completed |
-| ``result`` | ``totals``: the statistics of the run |
-| ``error`` | ``text``: why it failed |
+| ``result`` | ``totals``: the statistics of the run; ``duration``: of what was processed |
+| ``error`` | ``text``: why it failed; ``own_fault``: whether that is the recording's fault |
 
 What a process writes on stderr is kept, and only shown if it dies without an ``error``, or on
 request.
@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
 from ..errors import clean_text
-from .plan import Job
+from .plan import Figures, Job
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +148,7 @@ class Pool:
                     if child.process.poll() is not None:
                         self._end(child)
                     elif time.monotonic() - child.heard > self._max_silent_seconds:
+                        child.job.own_fault = True
                         child.job.error = (
                             f"killed: it hung, with no frame for {self._max_silent_seconds:.0f} s"
                         )
@@ -176,7 +177,7 @@ class Pool:
         room = 0 if self.interrupted else self._at_once - len(self._running)
         waiting = [job for job in self._jobs if job.state == "waiting"][:room]
         for job in waiting:
-            job.state, job.attempts, job.frames, job.error = "running", job.attempts + 1, 0, None
+            job.begin()
             self._observer.started(job)
             self._start(job)
         return bool(waiting)
@@ -222,10 +223,12 @@ class Pool:
             case "warning":
                 log.warning("%s: %s", job.source, record["text"])
             case "result":
-                job.totals = record["totals"]
-                job.frames = job.total = record["totals"]["frames"]
+                totals = job.totals = record["totals"]
+                job.frames = job.total = totals["frames"]
+                measured = totals["frames"], totals["faces"], totals["seconds"]
+                job.figures = Figures(*measured, record["duration"])
             case "error":
-                job.error = record["text"]
+                job.error, job.own_fault = record["text"], record["own_fault"]
 
     def _end(self, child: Child) -> None:
         """Note how a job ended."""
@@ -246,7 +249,9 @@ class Pool:
             job.state = "waiting"
             log.warning("%s: %s; trying again", job.source, job.error or _describe(code, words))
         else:
-            job.fail(job.error or _describe(code, words))
+            if job.error is None:
+                job.error, job.own_fault = _describe(code, words), True
+            job.fail(job.error)
         if job.state != "waiting":
             self._observer.ended(job)
 

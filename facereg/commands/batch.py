@@ -2,7 +2,7 @@
 
 Every input is a process of its own, so that a bad one takes nothing else down. A journal in the
 output folder notes what was begun and what was finished, from which source and with which options:
-the same command skips what is finished, and begins again what is not.
+the same command does what is missing or has changed. A table sums up what came of each recording.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ..batch.journal import Journal
-from ..batch.plan import Job, make_plan
+from ..batch.plan import Job, OutputKind, make_plan
 from ..batch.pool import Pool
-from ..errors import clean_text
+from ..batch.summary import summarize, write_summary
+from ..errors import UsageError, clean_text
 from ..output import check_parent
 from ..registry.registry import Registry, split_spec
 from ..workers import cores
@@ -58,9 +59,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
     if clash := opencv_clash(installed_opencvs()):
         log.warning(clash)
-    refuse_stdout(output=args.output)
-    folder = Path(args.output)
-    jobs = make_plan(args.source, folder, masks=args.masks, stats=args.stats)
+    folder, kinds = _outputs(args)
+    jobs = make_plan(args.source, folder, kinds)
     at_once = _at_once(args.jobs, len(jobs))
     threads = cores() // at_once or 1 if at_once > 1 else 0
     segmenter = _check(args, threads)
@@ -70,16 +70,39 @@ def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
     with contextlib.closing(Journal(folder, options.shared_values(args))) as journal:
         for job in jobs:
-            journal.decide(job, overwrite=args.overwrite)
+            journal.decide(job, overwrite=args.overwrite, retry_failed=args.retry_failed)
             if job.state == "failed":
                 _log_failure(job)
+                if not journal.knows(job):
+                    journal.write(job, "failed")
         interrupted = _run_jobs(jobs, journal, args, segmenter, at_once, threads)
+        write_summary(folder, summarize(jobs))
     totals = _totals(jobs, time.monotonic() - start)
     if args.json:
         print_json(totals)
     if totals["failed"] or not args.quiet:
         print(_summary(jobs, totals), file=sys.stderr)
     return 130 if interrupted else int(bool(totals["failed"]))
+
+
+def _outputs(args: argparse.Namespace) -> tuple[Path, list[OutputKind]]:
+    """Return the output folder, and what is written of each recording.
+
+    Raises:
+        UsageError: nothing is, or the folder cannot be meant.
+    """
+    refuse_stdout(output=args.output)
+    wanted: dict[OutputKind, bool] = {
+        "-o": args.output is not None and not args.no_video,
+        "-m": args.masks,
+        "--stats": args.stats,
+    }
+    kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
+    if not kinds:
+        raise UsageError("nothing to write: give -o OUTDIR, or -m or --stats for these alone")
+    if "-o" not in kinds and (args.codec, args.crf) != (None, None):
+        raise UsageError("--codec and --crf are for the videos of -o OUTDIR")
+    return Path("." if args.output is None else args.output), kinds
 
 
 class _Reporter:
@@ -123,12 +146,12 @@ def expected_total(jobs: Sequence[Job]) -> int | None:
 
     A job that has not said so has as many for its bytes as the others, if it is a video.
     """
-    known = [job for job in jobs if job.total is not None and job.stamp]
-    size = sum(job.stamp[1] for job in known if job.stamp)
+    known = [job for job in jobs if job.total is not None]
+    size = sum(job.size for job in known)
     if not size:
         return None
     frames = sum(job.total or 0 for job in known)
-    others = sum(job.stamp[1] for job in jobs if job.total is None and job.stamp)
+    others = sum(job.size for job in jobs if job.total is None)
     return frames + round(frames * others / size)
 
 
@@ -196,7 +219,8 @@ def command(job: Job, segmenter: str, args: argparse.Namespace) -> list[str]:
         "--debug": args.debug,
     }
     line += [flag for flag, on in switches.items() if on]
-    video = {"codec": None, "crf": None} if job.pictures else {}
+    encodes = "-o" in job.outputs and not job.pictures
+    video = {} if encodes else {"codec": None, "crf": None}
     return python_command(
         CHILD_CODE, *line, *options.shared_arguments(args, segmenter=segmenter, **video)
     )

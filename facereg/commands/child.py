@@ -12,7 +12,7 @@ import traceback
 from typing import Any
 
 from ..components import Run, Sink
-from ..errors import clean_text
+from ..errors import ModelError, SinkError, clean_text
 from ..types import FrameResult, SourceInfo
 from .failures import describe_failure
 from .progress import expected_frames
@@ -21,6 +21,9 @@ from .terminal import log_with, sigterm_is_ctrl_c
 
 #: Seconds between two records of how far it is.
 PROGRESS_SECONDS = 0.5
+
+#: Errors that are not the recording's fault: another time it may go well.
+SURROUNDINGS = (SinkError, ModelError, OSError, MemoryError)
 
 
 class Channel:
@@ -45,19 +48,24 @@ class Channel:
 
 
 class ReportingSink(Sink):
-    """Reports how far the run is."""
+    """Reports how far the run is, and measures what it has processed."""
 
     name = "progress"
 
     def __init__(self, channel: Channel, args: argparse.Namespace) -> None:
         self._channel, self._args = channel, args
         self._frames, self._sent = 0, 0.0
+        self._first, self._end = 0.0, 0.0  # when the first frame is shown, and the last one ends
 
     def open(self, info: SourceInfo, run: Run) -> None:
+        self._frame_seconds = 1 / float(info.fps) if info.fps else 0.0
         total = expected_frames(info, self._args.duration, self._args.start)
         self._channel.send("opened", total=total)
 
     def write(self, result: FrameResult) -> None:
+        if not self._frames:
+            self._first = result.frame.time
+        self._end = result.frame.time + self._frame_seconds
         self._frames += 1
         now = time.monotonic()
         if now - self._sent >= PROGRESS_SECONDS:
@@ -66,6 +74,11 @@ class ReportingSink(Sink):
 
     def close(self) -> None:
         self._channel.send("finishing")
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the recording that were processed."""
+        return round(self._end - self._first, 3)
 
 
 class _RecordHandler(logging.Handler):
@@ -86,17 +99,19 @@ def run(args: argparse.Namespace) -> int:
     """Run the command line of a job. Returns the exit code."""
     channel = Channel()
     handler = _RecordHandler(channel, args.source)
+    report = ReportingSink(channel, args)
     try:
         level = logging.DEBUG if args.debug else logging.WARNING
         with log_with(handler, level), sigterm_is_ctrl_c():
-            totals, interrupted = execute(args, [ReportingSink(channel, args)])
-        channel.send("result", totals=totals.as_json())
+            totals, interrupted = execute(args, [report])
+        channel.send("result", totals=totals.as_json(), duration=report.duration)
     except KeyboardInterrupt:
         return 130
     except Exception as e:
         traceback.print_exc()
         text, code = describe_failure(e)
-        channel.send("error", text=_without_source(text, args.source))
+        own_fault = not isinstance(e, SURROUNDINGS)
+        channel.send("error", text=_without_source(text, args.source), own_fault=own_fault)
         return code
     return 130 if interrupted else 0
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from facereg.batch.journal import JOURNAL, Event, Journal
-from facereg.batch.plan import Job
+from facereg.batch.plan import Figures, Fingerprint, Job, OutputKind
 from facereg.errors import SinkError
 
 
 def job(folder: Path, name: str = "a") -> Job:
-    return Job(name, folder / f"{name}.mkv", False, {"-o": folder / f"{name}.mp4"}, [1, 5, 7])
+    outputs: dict[OutputKind, Path] = {"-o": folder / f"{name}.mp4"}
+    return Job(name, folder / f"{name}.mkv", False, outputs, Fingerprint(5, 7, 11))
 
 
 def note(folder: Path, event: Event, written: bytes | None = b"film", **options: object) -> None:
@@ -26,10 +27,17 @@ def note(folder: Path, event: Event, written: bytes | None = b"film", **options:
         journal.write(job(folder), event)
 
 
-def decision(folder: Path, *, overwrite: bool = False, **options: object) -> Job:
-    again = job(folder)
+def decision(
+    folder: Path,
+    changed: Job | None = None,
+    *,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    **options: object,
+) -> Job:
+    again = changed or job(folder)
     with closing(Journal(folder, options)) as journal:
-        journal.decide(again, overwrite=overwrite)
+        journal.decide(again, overwrite=overwrite, retry_failed=retry_failed)
     return again
 
 
@@ -58,13 +66,58 @@ def test_what_is_missing_is_done_again(tmp_path: Path) -> None:
     assert (again.state, again.replaces) == ("waiting", False)
 
 
-def test_what_was_made_otherwise_is_not_replaced_unasked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fingerprint", [(6, 7, 11), (5, 8, 11), (5, 7, 12)])
+def test_what_has_changed_is_done_again(tmp_path: Path, fingerprint: tuple[int, int, int]) -> None:
+    note(tmp_path, "done")
+    changed = job(tmp_path)
+    changed.fingerprint = Fingerprint(*fingerprint)
+
+    again = decision(tmp_path, changed)
+    assert (again.state, again.replaces, again.resumes) == ("waiting", True, False)
+
+
+def test_what_was_made_with_other_options_is_not_replaced_unasked(tmp_path: Path) -> None:
     note(tmp_path, "done", start=1.5)
 
     refused = decision(tmp_path, start=2.5)
     assert refused.state == "failed"
     assert "with other options; --overwrite replaces it" in str(refused.error)
     assert decision(tmp_path, start=2.5, overwrite=True).replaces
+
+
+def test_what_somebody_changed_is_not_replaced_unasked(tmp_path: Path) -> None:
+    note(tmp_path, "done")
+    (tmp_path / "a.mp4").write_bytes(b"cut by hand")
+
+    assert "changed since facereg batch made it" in str(decision(tmp_path).error)
+    assert decision(tmp_path, overwrite=True).replaces
+
+
+def test_what_failed_by_itself_is_tried_again_on_request(tmp_path: Path) -> None:
+    bad = job(tmp_path)
+    bad.fail("no video stream")
+    bad.own_fault = True
+    with closing(Journal(tmp_path, {})) as journal:
+        journal.write(bad, "failed")
+
+    again = decision(tmp_path)
+    assert (again.state, str(again.error)[:15]) == ("failed", "no video stream")
+    assert "--retry-failed" in str(again.error)
+    assert decision(tmp_path, retry_failed=True).state == "waiting"
+    assert decision(tmp_path, start=1).state == "waiting"  # another command
+    changed = job(tmp_path)
+    changed.fingerprint = Fingerprint(6, 7, 11)
+    assert decision(tmp_path, changed).state == "waiting"
+
+
+def test_figures_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"film")
+    done = job(tmp_path)
+    done.figures = Figures(10, 9, 1.5, 0.4)
+    with closing(Journal(tmp_path, {})) as journal:
+        journal.write(done, "done")
+
+    assert decision(tmp_path).figures == done.figures
 
 
 def test_somebody_elses_file_is_not_replaced(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def test_a_list_names_inputs(here: Path) -> None:
     assert names("@list.txt") == ["one.mp4", "a.mp4", "b.mp4"]
     (here / "list.txt").write_bytes(b"\xef\xbb\xbfone.mp4\r\n@list.txt\r\n")
     assert problems("@list.txt") == [None, "no such file or folder"]
+    (here / "list.txt").write_text(f"videos/day 1/c.mp4\nvideos/../one.mp4\n{here}/mixed/e.mp4")
+    assert names("@list.txt") == ["videos/day 1/c.mp4", "one.mp4", "e.mp4"]
     with pytest.raises(UsageError, match=r"none\.txt"):
         make_plan(["@none.txt"], OUT)
 
@@ -97,7 +99,9 @@ def test_what_is_skipped_in_a_folder_is_said(caplog: pytest.LogCaptureFixture) -
 
 @pytest.mark.usefixtures("here")
 def test_outputs_are_named_after_their_recording() -> None:
-    (job,) = make_plan(["one.mp4"], OUT, masks=True, stats=True)
+    (alone,) = make_plan(["one.mp4"], OUT, ["--stats"])
+    assert dict(alone.outputs) == {"--stats": OUT / "one.csv"}
+    (job,) = make_plan(["one.mp4"], OUT, ["-o", "-m", "--stats"])
 
     assert dict(job.outputs) == {
         "-o": OUT / "one.mp4",
@@ -120,6 +124,27 @@ def test_outputs_that_would_collide_are_refused(
     Path("C.MP4").touch()
     with pytest.raises(UsageError, match=message):
         make_plan(inputs, Path(folder))
+
+
+@pytest.mark.usefixtures("here")
+def test_no_recording_takes_the_place_of_the_summary() -> None:
+    Path("summary.mkv").touch()
+
+    assert [job.name for job in make_plan(["summary.mkv"], OUT)] == ["summary"]
+    with pytest.raises(UsageError, match=r"of the batch and summary\.mkv would both"):
+        make_plan(["summary.mkv"], OUT, ["--stats"])
+
+
+@pytest.mark.usefixtures("here")
+def test_a_recording_has_a_fingerprint() -> None:
+    (before,) = make_plan(["one.mp4"], OUT)
+    assert before.fingerprint is not None
+    assert (before.size, before.fingerprint.time) == (4, Path("one.mp4").stat().st_mtime_ns)
+    Path("one.mp4").write_bytes(b"date")
+    os.utime("one.mp4", ns=(before.fingerprint.time, before.fingerprint.time))
+
+    (after,) = make_plan(["one.mp4"], OUT)
+    assert after.fingerprint != before.fingerprint
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")

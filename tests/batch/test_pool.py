@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from facereg.batch.plan import Job
+from facereg.batch.plan import Figures, Fingerprint, Job
 from facereg.batch.pool import Pool
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,10 @@ import json, os, signal, sys, time
 def say(event, **values): print(json.dumps({"event": event, **values}), flush=True)
 """
 
-WELL = 'say("opened", total=3); say("progress", frames=2); say("result", totals={"frames": 3})'
+WELL = """
+say("opened", total=3); say("progress", frames=2)
+say("result", totals={"frames": 3, "faces": 2, "seconds": 1.5}, duration=0.12)
+"""
 
 
 class Observer:
@@ -43,7 +46,7 @@ class Observer:
 
 def run(codes: dict[str, str], **settings: float) -> tuple[dict[str, Job], Observer]:
     """Run a process of some code for each job."""
-    jobs = {name: Job(name, Path(f"{name}.mp4"), False, {}, [1, 1, 1]) for name in codes}
+    jobs = {name: Job(name, Path(f"{name}.mp4"), False, {}, Fingerprint(1, 1, 1)) for name in codes}
     observer = Observer()
     pool = Pool(
         list(jobs.values()),
@@ -59,7 +62,8 @@ def test_jobs_say_how_far_they_are_and_what_came_of_it() -> None:
     jobs, observer = run({"a": WELL, "b": WELL})
 
     assert [job.state for job in jobs.values()] == ["done", "done"]
-    assert (jobs["a"].frames, jobs["a"].total, jobs["a"].totals) == (3, 3, {"frames": 3})
+    assert (jobs["a"].frames, jobs["a"].total) == (3, 3)
+    assert jobs["a"].figures == Figures(3, 2, 1.5, 0.12)
     assert sorted(observer.events) == [
         ("a", "done"), ("a", "started"), ("b", "done"), ("b", "started"),
     ]  # fmt: skip
@@ -70,7 +74,7 @@ def test_jobs_say_how_far_they_are_and_what_came_of_it() -> None:
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        ('say("error", text="no picture in it"); sys.exit(1)', "no picture in it"),
+        ('say("error", text="no picture", own_fault=True); sys.exit(1)', "no picture"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL"),
         ("os.abort()", "ended by SIGABRT"),
         ("sys.exit('out of luck')", "ended with exit code 1: out of luck"),
@@ -83,6 +87,7 @@ def test_a_failure_is_its_own(code: str, error: str) -> None:
 
     assert [job.state for job in jobs.values()] == ["failed", "done"]
     assert error in str(jobs["bad"].error)
+    assert jobs["bad"].own_fault
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are other there")
@@ -105,7 +110,8 @@ def test_a_failure_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     tried = str(tmp_path / "tried")
     code = (
         f"open({tried!r}, 'a').write('x')\n"
-        f"if len(open({tried!r}).read()) < 3: say('error', text='busy'); sys.exit(1)\n"
+        f"if len(open({tried!r}).read()) < 3:\n"
+        "    say('error', text='busy', own_fault=False); sys.exit(1)\n"
         f"{WELL}"
     )
     with caplog.at_level(logging.WARNING, logger="facereg"):
@@ -121,7 +127,7 @@ def test_a_failure_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 def test_warnings_are_passed_on(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="facereg"):
-        run({"a": 'say("warning", text="the sound is left out");' + WELL})
+        run({"a": 'say("warning", text="the sound is left out")' + WELL})
 
     assert caplog.messages == ["a.mp4: the sound is left out"]
 
@@ -131,7 +137,7 @@ def test_warnings_are_passed_on(caplog: pytest.LogCaptureFixture) -> None:
 def test_an_interrupt_ends_what_runs_and_begins_no_more(times: int) -> None:
     ignores = "signal.signal(signal.SIGINT, signal.SIG_IGN);" if times == 3 else ""
     code = f'{ignores}say("progress", frames=1); time.sleep(1000)'
-    jobs = [Job(name, Path(name), False, {}, [1, 1, 1]) for name in "ab"]
+    jobs = [Job(name, Path(name), False, {}, Fingerprint(1, 1, 1)) for name in "ab"]
 
     class Interrupter(Observer):
         def tick(self) -> None:

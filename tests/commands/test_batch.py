@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -72,7 +73,7 @@ def test_a_bad_file_spoils_no_other_and_what_is_done_stays_done(
     assert lines[0].startswith(f"facereg: error: {inputs / 'bad.mp4'}: ")
     assert lines[-1].startswith(f"  failed: {inputs / 'bad.mp4'}: ")
     assert lines[-1].count("bad.mp4") == 1
-    names = ["a.csv", "a.masks", "a.mp4", "c.csv", "c.masks", "c.mp4"]
+    names = ["a.csv", "a.masks", "a.mp4", "c.csv", "c.masks", "c.mp4", "summary.csv"]
     assert sorted(p.name for p in out.glob("[!.]*")) == names
     assert clips.probe(out / "a.mp4").frames == clips.probe(out / "c.mp4").frames == 10
     with facereg.open_masks(out / "a.masks") as dump:
@@ -87,15 +88,15 @@ def test_a_bad_file_spoils_no_other_and_what_is_done_stays_done(
     assert (code, states(totals)) == (0, ["skipped", "done", "skipped"])
     assert written.items() <= {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")}.items()
 
-    # Another source, or other options: that is not what was made.
+    # A source that has changed is done again; with other options, nothing is replaced.
     os.utime(inputs / "a.mp4", (1, 1))
     code, totals, lines = batch(capsys, *sources, *flags)
-    assert (code, states(totals)) == (1, ["failed", "skipped", "skipped"])
-    assert "a.mp4 is there, made from another source" in lines[0]
-    code, totals, _ = batch(capsys, *sources[1:], *flags, "--view", "raw")
-    assert (code, states(totals)) == (1, ["failed", "failed"])
-    code, totals, _ = batch(capsys, *sources, *flags, "--overwrite")
     assert (code, states(totals)) == (0, ["done", "skipped", "skipped"])
+    code, totals, lines = batch(capsys, *sources[1:], *flags, "--view", "raw")
+    assert (code, states(totals)) == (1, ["failed", "failed"])
+    assert "c.mp4 is there, made with other options; --overwrite replaces it" in lines[1]
+    code, totals, _ = batch(capsys, *sources[1:], *flags, "--view", "raw", "--overwrite")
+    assert (code, states(totals)) == (0, ["done", "done"])
 
 
 def test_an_output_that_was_lost_or_changed_is_not_complete(
@@ -151,6 +152,9 @@ def test_a_folder_of_pictures_becomes_a_folder(
         (["a.mp4", "-o", "out", "-s", "pspnet:siez=288"], "did you mean size"),
         (["a.mp4", "-o", "out", "--view", "blur:nostril"], "unknown region 'nostril'"),
         (["a.mp4", "-o", "no/out"], "does not exist; create it first"),
+        (["a.mp4"], "nothing to write: give -o OUTDIR"),
+        (["a.mp4", "-o", "out", "--no-video"], "nothing to write: give -o OUTDIR"),
+        (["a.mp4", "--stats", "--crf", "20"], "are for the videos of -o OUTDIR"),
         (["a.mp4", "-o", "-"], "nothing is written to stdout"),
     ],
 )
@@ -205,7 +209,7 @@ def test_ctrl_c_finishes_what_was_begun_and_the_same_command_goes_on(tmp_path: P
     assert states(json.loads(shown)) == ["interrupted", "waiting"]
     assert "2 left to do: the same command goes on" in error
     assert 10 < clips.probe(out / "long.mp4").frames < 300
-    assert sorted(p.name for p in out.glob("[!.]*")) == ["long.masks", "long.mp4"]
+    assert sorted(p.name for p in out.glob("[!.]*")) == ["long.masks", "long.mp4", "summary.csv"]
     assert not list(out.glob(".*.mp4"))
 
     other = subprocess.run(
@@ -318,7 +322,11 @@ def test_a_folder_of_videos_is_its_videos(
     code, totals, _ = batch(capsys, inputs, "-o", tmp_path / "out", "--duration", "0.1")
 
     assert (code, states(totals)) == (0, ["done", "done"])
-    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == ["a.mp4", "c.mp4"]
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == [
+        "a.mp4",
+        "c.mp4",
+        "summary.csv",
+    ]
 
 
 def test_a_recording_that_is_killed_is_its_own_failure(
@@ -345,3 +353,54 @@ def test_a_recording_that_is_killed_is_its_own_failure(
     totals = json.loads(capsys.readouterr().out)
     assert (code, states(totals)) == (1, ["failed", "done"])
     assert totals["inputs"][0]["error"].startswith("ended by SIGKILL")
+
+
+def read_table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "summary.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_figures_alone_need_no_video_and_a_table_sums_them_up(
+    inputs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (inputs / "day").mkdir()
+    (inputs / "c.mkv").rename(inputs / "day" / "c.mkv")
+
+    code, totals, _ = batch(capsys, f"{inputs}/**", "none.mp4", "--stats")
+
+    assert (code, states(totals)) == (1, ["done", "failed", "done", "failed"])
+    assert sorted(p.name for p in tmp_path.glob("[!.]*")) == ["a.csv", "day", "in", "summary.csv"]
+    assert [p.name for p in Path("day").iterdir()] == ["c.csv"]
+    first, bad, second, missing = read_table(tmp_path)
+    assert list(first) == ["path", "frames", "faces", "seconds", "duration", "error"]
+    assert (first["path"], first["frames"], first["faces"]) == (str(inputs / "a.mp4"), "10", "10")
+    assert (first["duration"], first["error"]) == ("0.4", "")
+    assert float(first["seconds"]) > 0
+    assert (bad["frames"], missing["frames"], second["faces"]) == ("", "", "0")
+    assert missing["error"] == "no such file or folder"
+
+    # What is skipped keeps its figures; what failed by itself is tried again on request.
+    code, totals, _ = batch(capsys, f"{inputs}/**", "none.mp4", "--stats")
+    assert (code, states(totals)) == (1, ["skipped", "failed", "skipped", "failed"])
+    assert read_table(tmp_path)[0] == first
+    assert "--retry-failed" in read_table(tmp_path)[1]["error"]
+    code, totals, _ = batch(capsys, f"{inputs}/**", "--stats", "--retry-failed")
+    assert (code, states(totals)) == (1, ["skipped", "failed", "skipped"])
+    assert "--retry-failed" not in read_table(tmp_path)[1]["error"]
+
+
+def test_a_failure_of_its_surroundings_is_not_held_against_a_recording(
+    face_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "face.csv").mkdir()
+    (tmp_path / "face.csv" / "mine").touch()
+    assert batch(capsys, face_clip, "-o", tmp_path, "--stats", "--overwrite")[0] == 1
+
+    (tmp_path / "face.csv" / "mine").unlink()
+    (tmp_path / "face.csv").rmdir()
+    code, totals, _ = batch(capsys, face_clip, "-o", tmp_path, "--stats", "--duration", "0.1")
+    assert (code, states(totals)) == (0, ["done"])
