@@ -42,6 +42,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "facereg batch videos -o out --jobs 4",
         "facereg batch 'interviews/**' @more.txt -o out -m",
         "facereg batch 'interviews/**' --stats",
+        "facereg batch videos -o out --shard 3/8",
+        "facereg batch --merge -o out",
     ),
     "plugins": ("facereg plugins", "facereg plugins mtcnn"),
     "info": ("facereg info in.mp4",),
@@ -147,7 +149,7 @@ def _batch(add: _Adder) -> None:
     batch = add("batch", "run over many inputs, several at a time")
     batch.add_argument(
         "source",
-        nargs="+",
+        nargs="*",
         metavar="INPUT",
         help="a video file; a folder, for the videos in it, or its pictures; a glob, with ** for "
         "folders in folders; @FILE for a list of inputs",
@@ -176,6 +178,19 @@ def _batch(add: _Adder) -> None:
         "--retry-failed",
         action="store_true",
         help="try recordings again that failed by themselves in an earlier batch",
+    )
+    group = batch.add_argument_group("several machines")
+    group.add_argument(
+        "--shard",
+        type=values.shard,
+        metavar="I/N",
+        help="do the I-th of N parts, which have about as many bytes; the others may run at the "
+        "same time, on any machine, into the same OUTDIR",
+    )
+    group.add_argument(
+        "--merge",
+        action="store_true",
+        help="do nothing but write OUTDIR/summary.csv of what all shards did",
     )
     batch.add_argument("--json", action="store_true", help="print the totals as JSON at the end")
 

@@ -1,7 +1,8 @@
 """The journal of an output folder: what batches began and finished in it.
 
 A JSON object a line, and the latest one of a name counts. Thus the same command does what is
-missing or has changed, and nothing else.
+missing or has changed, and nothing else. Each shard of a plan has a journal of its own beside the
+common one, and everyone reads them all.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any, Literal
 from .._version import __version__
 from ..errors import SinkError
 from ..output import append_to, stamp, try_lock
-from .plan import Figures, Job
+from .plan import Figures, Job, Shard
 
-#: Name of the journal, in the output folder.
-JOURNAL = ".facereg-batch.jsonl"
+#: Name of the journal in the output folder, and of all that are there with those of shards.
+JOURNAL, JOURNALS = ".facereg-batch.jsonl", ".facereg-batch*.jsonl"
 
 #: How a job can end or stand, as the journal has it.
 Event = Literal["started", "done", "failed", "interrupted"]
@@ -37,21 +38,31 @@ class Journal:
     Args:
         folder: the output folder.
         options: what the outputs depend on, as plain JSON values.
+        shard: the part of the plan that this batch does, if there are others. Batches of different
+            shards may be at work in the folder at the same time.
 
     Raises:
         SinkError: the folder cannot be written to, or another batch is at work in it.
     """
 
-    def __init__(self, folder: Path, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, options: Mapping[str, Any], shard: Shard | None = None
+    ) -> None:
         self._folder, self._options = folder, json.loads(json.dumps(options))
-        self._path = folder / JOURNAL
         with contextlib.ExitStack() as opened:
+            self._path = folder / JOURNAL
             self._file = opened.enter_context(append_to(self._path))
-            if not try_lock(self._file):
-                raise SinkError(f"{folder}: another facereg batch is writing into it")
-            self._last = {entry["name"]: entry for entry in read_entries(folder)}
+            free = try_lock(self._file, "write" if shard is None else "read")
+            if shard is not None and free:
+                self._path = folder / f"{Path(JOURNAL).stem}.{shard.number}-of-{shard.total}.jsonl"
+                self._file = opened.enter_context(append_to(self._path))
+                free = try_lock(self._file)
+            if not free:
+                what = "" if shard is None else f", or the same shard {shard},"
+                raise SinkError(f"{folder}: another facereg batch{what} is writing into it")
+            self._last = read_entries(folder)
             self._end_torn_line()
-            opened.pop_all()
+            self._opened = opened.pop_all()
 
     def decide(self, job: Job, *, overwrite: bool = False, retry_failed: bool = False) -> None:
         """Decide whether a job must run, and whether it may: skip it, fail it, or let it wait.
@@ -72,7 +83,7 @@ class Journal:
         options = last.get("options") == self._options
         ours = all(last.get("outputs", {}).get(self._key(p)) == _noted(p) for p in there)
         if last.get("state") == "done" and source and options and last["outputs"] == own["outputs"]:
-            job.state, job.figures = "skipped", _figures(last)
+            job.state, job.figures = "skipped", read_figures(last)
         elif last.get("own_fault") and source and options and not retry_failed:
             job.fail(f"{last.get('error')} (in an earlier batch; --retry-failed tries it again)")
         elif there and not overwrite and (refusal := _refuse(last, ours=ours, options=options)):
@@ -101,7 +112,7 @@ class Journal:
 
     def close(self) -> None:
         """Let other batches in."""
-        self._file.close()
+        self._opened.close()
 
     def _entry(self, job: Job, event: Event) -> Entry:
         """Describe a job as it is now."""
@@ -135,30 +146,32 @@ class Journal:
                 self._append(b"\n")
 
 
-def read_entries(folder: Path) -> list[Entry]:
-    """Read the lines of a folder's journal; damaged ones are left out.
+def read_entries(folder: Path) -> dict[str, Entry]:
+    """Read the journals of a folder: the latest line of each name. Damaged ones are left out.
 
     Raises:
-        SinkError: it cannot be read.
+        SinkError: one cannot be read.
     """
-    path = folder / JOURNAL
+    entries = []
     try:
-        lines = path.read_bytes().splitlines()
+        for path in sorted(folder.glob(JOURNALS)):
+            entries += [entry for line in path.read_bytes().splitlines() if (entry := _parse(line))]
     except OSError as e:
-        raise SinkError(f"{path}: {e.strerror or e}") from e
-    return [entry for line in lines if (entry := _parse(line))]
+        raise SinkError(f"{e.filename}: {e.strerror or e}") from e
+    return {entry["name"]: entry for entry in sorted(entries, key=lambda entry: entry["at"])}
 
 
 def _parse(line: bytes) -> Entry | None:
     with contextlib.suppress(ValueError, RecursionError):  # cut off when power failed
         entry = json.loads(line)
         known = isinstance(entry, dict) and isinstance(entry.get("name"), str)
-        if known and isinstance(entry.get("outputs", {}), dict):
-            return {"at": 0, "outputs": {}, **entry}
+        entry = {"at": 0, "outputs": {}, **entry} if known else {}
+        if isinstance(entry.get("outputs"), dict) and isinstance(entry["at"], int | float):
+            return entry
     return None
 
 
-def _figures(entry: Entry) -> Figures | None:
+def read_figures(entry: Entry) -> Figures | None:
     """Read the figures of a line, if it has them."""
     values = [entry.get(name) for name in Figures._fields]
     known = [value for value in values if isinstance(value, int | float)]

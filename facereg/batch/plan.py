@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import heapq
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,16 @@ SUMMARY = "summary.csv"
 
 #: Names of skipped files that are listed; more are counted.
 LISTED_NAMES = 3
+
+
+class Shard(NamedTuple):
+    """One of the parts that a plan is divided into: ``number`` of ``total``, from 1 on."""
+
+    number: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.total}"
 
 
 class Fingerprint(NamedTuple):
@@ -169,6 +180,22 @@ def make_plan(
                     "run them into different folders"
                 )
     return jobs
+
+
+def take_shard(jobs: Sequence[Job], shard: Shard) -> list[Job]:
+    """Take the jobs of one shard, in their order.
+
+    Every shard of the same plan finds the same division. Shards have about as many bytes: from the
+    largest recording on, each goes to the shard that has the fewest.
+    """
+    loads = [(0, 0, number) for number in range(1, shard.total + 1)]  # bytes, jobs: a heap
+    taken = set()
+    for job in sorted(jobs, key=lambda job: (-job.size, job.name, str(job.source))):
+        size, count, number = loads[0]
+        heapq.heapreplace(loads, (size + job.size, count + 1, number))
+        if number == shard.number:
+            taken.add(job)
+    return [job for job in jobs if job in taken]
 
 
 def find_recordings(inputs: Iterable[str], *, lists: bool = True) -> Iterator[Recording]:

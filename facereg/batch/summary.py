@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import clean_text
+from ..errors import SinkError, clean_text
 from ..output import write_file
+from .journal import read_entries, read_figures
 from .plan import SUMMARY, Figures, Job
 
 #: What the summary says of a recording that was neither done nor failed.
@@ -51,6 +52,33 @@ def make_row(path: str, state: str, figures: Figures | None, error: str | None) 
 def summarize(jobs: Iterable[Job]) -> list[Row]:
     """Make a row for each job."""
     return [make_row(str(job.source), job.state, job.figures, job.error) for job in jobs]
+
+
+def merge(folder: Path, jobs: Iterable[Job] = ()) -> list[Row]:
+    """Make the rows of all that the journals of a folder know, whichever batch or shard did it.
+
+    Args:
+        folder: the output folder.
+        jobs: a plan. What the journals do not know of it gets a row, too.
+
+    Raises:
+        SinkError: a journal cannot be read, or there is none.
+    """
+    entries = read_entries(folder)
+    if not entries:
+        raise SinkError(f"{folder}: no facereg batch has written into it")
+    rows = {
+        name: make_row(
+            str(entry.get("path") or entry.get("source")),
+            str(entry.get("state")),
+            read_figures(entry) if entry.get("state") == "done" else None,
+            entry.get("error"),
+        )
+        for name, entry in entries.items()
+    }
+    unknown = {job.name: job for job in jobs if job.name not in entries}
+    rows |= dict(zip(unknown, summarize(unknown.values()), strict=True))
+    return [rows[name] for name in sorted(rows)]
 
 
 def write_summary(folder: Path, rows: Iterable[Row]) -> Path:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ..batch.journal import Journal
-from ..batch.plan import Job, OutputKind, make_plan
+from ..batch.plan import Job, OutputKind, Shard, make_plan, take_shard
 from ..batch.pool import Pool
-from ..batch.summary import summarize, write_summary
+from ..batch.summary import merge, summarize, write_summary
 from ..errors import UsageError, clean_text
 from ..output import check_parent
 from ..registry.registry import Registry, split_spec
@@ -61,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
         log.warning(clash)
     folder, kinds = _outputs(args)
     jobs = make_plan(args.source, folder, kinds)
+    if args.merge:
+        return _merge(folder, jobs, quiet=args.quiet)
+    shard = args.shard and Shard(*args.shard)
+    if shard:
+        jobs = take_shard(jobs, shard)
     at_once = _at_once(args.jobs, len(jobs))
     threads = cores() // at_once or 1 if at_once > 1 else 0
     segmenter = _check(args, threads)
@@ -68,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
     start = time.monotonic()
-    with contextlib.closing(Journal(folder, options.shared_values(args))) as journal:
+    journal = Journal(folder, options.shared_values(args), shard)
+    with contextlib.closing(journal):
         for job in jobs:
             journal.decide(job, overwrite=args.overwrite, retry_failed=args.retry_failed)
             if job.state == "failed":
@@ -76,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
                 if not journal.knows(job):
                     journal.write(job, "failed")
         interrupted = _run_jobs(jobs, journal, args, segmenter, at_once, threads)
-        write_summary(folder, summarize(jobs))
+        if shard is None:  # of shards, --merge makes one
+            write_summary(folder, summarize(jobs))
     totals = _totals(jobs, time.monotonic() - start)
     if args.json:
         print_json(totals)
@@ -98,11 +105,24 @@ def _outputs(args: argparse.Namespace) -> tuple[Path, list[OutputKind]]:
         "--stats": args.stats,
     }
     kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
-    if not kinds:
+    if not (args.source or args.merge):
+        raise UsageError("no INPUT: name files, folders, globs or @list.txt")
+    if not (kinds or args.merge):
         raise UsageError("nothing to write: give -o OUTDIR, or -m or --stats for these alone")
     if "-o" not in kinds and (args.codec, args.crf) != (None, None):
         raise UsageError("--codec and --crf are for the videos of -o OUTDIR")
     return Path("." if args.output is None else args.output), kinds
+
+
+def _merge(folder: Path, jobs: Sequence[Job], *, quiet: bool) -> int:
+    """Write the summary of what all batches and shards did. Returns the exit code."""
+    rows = merge(folder, jobs)
+    path = write_summary(folder, rows)
+    failed = sum(row.error is not None for row in rows)
+    if not quiet:
+        counts = f"{len(rows)} recordings, {failed} of them not done"
+        print(f"{counts}: {clean_text(str(path))}", file=sys.stderr)
+    return int(failed > 0)
 
 
 class _Reporter:

@@ -28,6 +28,19 @@ def whole_int(text: str) -> int:
     return int(text)
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Read which of how many parts.
+
+    >>> shard("3/8")
+    (3, 8)
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
+    number, count = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= count:
+        raise argparse.ArgumentTypeError(f"{text!r} is no I/N with I from 1 to N, such as 3/8")
+    return number, count
+
+
 def positive_number(text: str) -> float:
     """Read a number above 0, such as ``90``, ``.5`` or ``2e-3``."""
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", text, re.ASCII) or not float(text):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from facereg.batch.journal import JOURNAL, Event, Journal
-from facereg.batch.plan import Figures, Fingerprint, Job, OutputKind
+from facereg.batch.journal import JOURNAL, Event, Journal, read_entries
+from facereg.batch.plan import Figures, Fingerprint, Job, OutputKind, Shard
 from facereg.errors import SinkError
 
 
@@ -158,3 +158,23 @@ def test_a_second_batch_is_told(tmp_path: Path) -> None:
         Journal(tmp_path, {})
 
     Journal(tmp_path, {}).close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_shards_share_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"film")
+    with closing(Journal(tmp_path, {}, Shard(1, 2))) as first:
+        with closing(Journal(tmp_path, {}, Shard(2, 2))) as second:
+            first.write(job(tmp_path), "done")
+            second.write(job(tmp_path, "b"), "started")
+        with pytest.raises(SinkError, match="the same shard 1/2, is writing into it"):
+            Journal(tmp_path, {}, Shard(1, 2))
+        with pytest.raises(SinkError, match="another facereg batch is writing into it"):
+            Journal(tmp_path, {})
+
+    assert decision(tmp_path).state == "skipped"  # the common journal's batch reads them all
+    assert read_entries(tmp_path)["b"]["state"] == "started"
+    note(tmp_path, "failed")
+    assert read_entries(tmp_path)["a"]["state"] == "failed"  # the latest line counts
+    with closing(Journal(tmp_path, {})), pytest.raises(SinkError, match="another facereg batch"):
+        Journal(tmp_path, {}, Shard(2, 2))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from facereg.batch.plan import Job, make_plan
+from facereg.batch.plan import Fingerprint, Job, Shard, make_plan, take_shard
 from facereg.errors import UsageError
 
 
@@ -167,3 +167,29 @@ def test_a_job_as_json_lists_what_it_wrote(tmp_path: Path) -> None:
         "error": None,
         "totals": None,
     }
+
+
+def sized(*sizes: int) -> list[Job]:
+    return [
+        Job(f"{i}", Path(f"{i}.mp4"), False, {}, Fingerprint(size, 0, 0))
+        for i, size in enumerate(sizes)
+    ]
+
+
+def test_shards_have_every_job_once_and_about_as_many_bytes() -> None:
+    jobs = sized(*(1 + (i * 7919) % 1000 for i in range(200)))
+    shards = [take_shard(jobs, Shard(i, 7)) for i in range(1, 8)]
+
+    assert sorted(int(job.name) for shard in shards for job in shard) == list(range(200))
+    loads = [sum(job.size for job in shard) for shard in shards]
+    assert max(loads) - min(loads) < 0.01 * sum(loads)
+    assert all(shard == sorted(shard, key=lambda job: int(job.name)) for shard in shards)
+
+
+def test_shards_do_not_depend_on_the_order_of_inputs() -> None:
+    jobs = sized(5, 5, 5, 9, 1, 1)
+    for number in (1, 2, 3):
+        mixed = take_shard(jobs[::-1], Shard(number, 3))
+        assert mixed == take_shard(jobs, Shard(number, 3))[::-1]
+    assert [len(take_shard(sized(1, 1), Shard(i, 3))) for i in (1, 2, 3)] == [1, 1, 0]
+    assert [len(take_shard(sized(*[0] * 6), Shard(i, 3))) for i in (1, 2, 3)] == [2, 2, 2]

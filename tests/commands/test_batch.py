@@ -404,3 +404,51 @@ def test_a_failure_of_its_surroundings_is_not_held_against_a_recording(
     (tmp_path / "face.csv").rmdir()
     code, totals, _ = batch(capsys, face_clip, "-o", tmp_path, "--stats", "--duration", "0.1")
     assert (code, states(totals)) == (0, ["done"])
+
+
+def test_shards_make_what_one_batch_makes(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, shared = tmp_path / "whole", tmp_path / "shared"
+    flags = (inputs, "--stats", "--no-video", "--jobs", "1")
+    batch(capsys, *flags, "-o", whole)
+    made: list[str] = []
+    for number in (1, 2, 3):
+        _, totals, _ = batch(capsys, *flags, "-o", shared, "--shard", f"{number}/3")
+        made += [Path(found["source"]).name for found in totals["inputs"]]
+        assert not (shared / "summary.csv").exists()
+
+    assert main(["batch", "--merge", "-o", str(shared)]) == 1
+    assert sorted(made) == ["a.mp4", "bad.mp4", "c.mkv"]
+    assert f"3 recordings, 1 of them not done: {shared / 'summary.csv'}" in capsys.readouterr().err
+    for name in ("a.csv", "c.csv"):
+        assert (shared / name).read_bytes() == (whole / name).read_bytes()
+    same = ("path", "frames", "faces", "duration")
+    left, right = (
+        [{key: row[key] for key in same} for row in read_table(folder)]
+        for folder in (whole, shared)
+    )
+    assert left == right
+
+    (inputs / "bad.mp4").unlink()
+    shutil.copy(inputs / "c.mkv", inputs / "new.mkv")
+    main(["batch", "--merge", *map(str, inputs.glob("*")), "-o", str(shared)])
+    errors = {Path(row["path"]).name: row["error"] for row in read_table(shared)}
+    assert errors["new.mkv"] == "not begun"
+    assert batch(capsys, inputs, "--stats", "--no-video", "-o", shared)[1]["skipped"] == 2
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0"])
+def test_a_shard_is_one_of_them(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["batch", "a.mp4", "-o", "out", "--shard", text])
+
+    assert ended.value.code == 2
+    assert "is no I/N with I from 1 to N" in capsys.readouterr().err
+
+
+def test_there_is_nothing_to_merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", "--merge", "-o", str(tmp_path)]) == 1
+    assert "no facereg batch has written into it" in capsys.readouterr().err
+    assert main(["batch", "-o", str(tmp_path)]) == 2
+    assert "no INPUT" in capsys.readouterr().err
