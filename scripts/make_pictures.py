@@ -1,12 +1,13 @@
 """Make the pictures of the README and of docs/, with facereg itself.
 
-Usage: python scripts/make_pictures.py
+Usage: python scripts/make_pictures.py [NAME …], such as regions.png; without a name, all
 """
 
 from __future__ import annotations
 
 import importlib.util
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,10 @@ import imageio_ffmpeg
 import numpy as np
 import PIL.Image
 import skimage.data
+from numpy.typing import NDArray
 
 import facereg
+from facereg import regions
 from facereg.types import Image
 from facereg.views import view
 
@@ -137,18 +140,69 @@ def failures() -> Image:
     return np.vstack([np.hstack(tiles[i : i + 7]) for i in range(0, len(tiles), 7)])
 
 
-def main() -> None:
-    """Write docs/images/: a moving picture, three views of a photograph, and hard cases."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    write_moving(FOLDER / "talking.webp")
-    cv2.imwrite(str(FOLDER / "failures.png"), failures())
+def three_views() -> Image:
+    """Draw three views of a photograph, side by side."""
     result = facereg.parse(astronaut())
     row = np.hstack([view(spec)(result) for spec in VIEWS])
-    cv2.imwrite(
-        str(FOLDER / "views.png"),
-        cv2.resize(row, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA),
+    return np.asarray(cv2.resize(row, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA))
+
+
+def first_picture() -> Image:
+    """Draw the overlay of a photograph, with a legend."""
+    return view("overlay:legend=yes")(facereg.parse(astronaut()))
+
+
+def first_video() -> Image:
+    """Draw the overlay of a frame of the talking man, enlarged four times."""
+    size = (176 * 4, 144 * 4)
+    return view("overlay")(
+        facereg.parse(cv2.resize(driving(), size, interpolation=cv2.INTER_CUBIC))
     )
 
 
+def regions_with_names() -> Image:
+    """Draw a photograph beside its label map, each region of which has its colour and its id."""
+    portrait = cv2.resize(astronaut()[:310, 130:410], None, fx=1.8, fy=1.8)
+    result = facereg.parse(portrait)
+    labels = result.labels()
+    colours = np.asarray(regions.COLORS, np.uint8)[:, ::-1][labels]
+    colours[labels == 0] = 255
+    for value in np.unique(labels)[1:]:
+        write_id(colours, labels == value, int(value))
+    return np.hstack([result.frame.image, colours])
+
+
+def write_id(picture: Image, mask: NDArray[np.bool_], value: int) -> None:
+    """Write an id where its region is widest, black on a white edge."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    scale = 0.65 if depth.max() > 9 else 0.45
+    text, font = str(value), cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), _ = cv2.getTextSize(text, font, scale, 1)
+    at = (int(x) - width // 2, int(y) + height // 2)
+    for colour, thickness in (((255, 255, 255), 4), ((0, 0, 0), 1)):
+        cv2.putText(picture, text, at, font, scale, colour, thickness, cv2.LINE_AA)
+
+
+PICTURES: dict[str, Callable[[], Image]] = {
+    "failures.png": failures,
+    "views.png": three_views,
+    "first-picture.jpg": first_picture,
+    "first-video.jpg": first_video,
+    "regions.png": regions_with_names,
+}
+
+
+def main(names: list[str]) -> None:
+    """Write the pictures of docs/images/ with these names, or all of them."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in names or ["talking.webp", *PICTURES]:
+        if name == "talking.webp":
+            write_moving(FOLDER / name)
+        else:
+            cv2.imwrite(str(FOLDER / name), PICTURES[name]())
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
