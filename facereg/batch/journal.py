@@ -79,7 +79,7 @@ class Journal:
             return
         there = [path for path in job.outputs.values() if path.exists()]
         last, own = self._last.get(job.name, {}), self._entry(job, "done")
-        source = all(last.get(key) == own[key] for key in SOURCE_KEYS)
+        source = all(last.get(key) == own.get(key) for key in SOURCE_KEYS)
         options = last.get("options") == self._options
         ours = all(last.get("outputs", {}).get(self._key(p)) == _noted(p) for p in there)
         if last.get("state") == "done" and source and options and last["outputs"] == own["outputs"]:

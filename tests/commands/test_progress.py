@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from facereg.batch.plan import Job
+from facereg.batch.plan import Fingerprint, Job
 from facereg.commands import progress
 from facereg.commands.batch import expected_total
 from facereg.commands.progress import Progress, expected_frames, format_time
@@ -111,7 +111,7 @@ def test_expected_frames(
 
 def test_what_is_not_begun_is_guessed_from_its_bytes() -> None:
     def job(size: int, total: int | None) -> Job:
-        return Job("a", "a", False, {}, [1, size, 0], total=total)
+        return Job("a", "a", False, {}, Fingerprint(size, 0, None), total=total)
 
     assert expected_total([job(100, None)]) is None
     assert expected_total([job(100, 50), job(300, 150), job(1000, None)]) == 700
