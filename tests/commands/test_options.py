@@ -40,6 +40,9 @@ SAMPLES: dict[str, list[str]] = {
 #: Arguments that only the command itself reads.
 OWN = {"help", "source", "quiet", "debug", "json"}
 
+#: Arguments of batch that are about the batch as a whole.
+OWN_OF_BATCH = {"jobs", "retries", "retry_failed", "shard", "merge", "no_video"}
+
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     (commands,) = (a.choices for a in get_parser()._actions if a.dest == "command")
@@ -59,7 +62,7 @@ def test_run_has_every_option() -> None:
 
 
 def test_batch_has_every_option_that_makes_sense_there() -> None:
-    expected = {o.name for o in RUN_OPTIONS if o.batch != "no"} | OWN | {"jobs", "retries"}
+    expected = {o.name for o in RUN_OPTIONS if o.batch != "no"} | OWN | OWN_OF_BATCH
 
     assert names(parser_of("batch")) == expected
 
