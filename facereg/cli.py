@@ -45,6 +45,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "facereg batch videos -o out --shard 3/8",
         "facereg batch --merge -o out",
     ),
+    "serve": (
+        "facereg serve 0",
+        "facereg serve front=rtsp://camera/1 back=rtsp://camera/2 --host 0.0.0.0",
+        "facereg serve --config cameras.toml --view blur:face",
+    ),
     "plugins": ("facereg plugins", "facereg plugins mtcnn"),
     "info": ("facereg info in.mp4",),
     "models": ("facereg models",),
@@ -79,7 +84,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for add in (_run, _batch, _plugins, _info, _models, _evaluate, _train, _export, _bench):
+    for add in (_run, _batch, _serve, _plugins, _info, _models, _evaluate, _train, _export, _bench):
         add(_Adder(added))
     for add in (_verify, _doctor, _plot, _new_plugin, _completion):
         add(_Adder(added))
@@ -215,6 +220,46 @@ def _batch_outputs(group: argparse._ActionsContainer) -> None:
         help="replace existing outputs; what is complete, from the same source with the same "
         "options, is skipped all the same",
     )
+
+
+def _serve(add: _Adder) -> None:
+    serve = add("serve", "show cameras in a browser, and record them")
+    serve.add_argument(
+        "source",
+        nargs="*",
+        metavar="SOURCE",
+        help=f"{SOURCE}; NAME=SOURCE gives it a name",
+    )
+    group = serve.add_argument_group("server")
+    group.add_argument(
+        "--config", metavar="FILE.toml", help="cameras, each with options of its own"
+    )
+    group.add_argument(
+        "--host",
+        metavar="HOST",
+        help="where to listen (default: 127.0.0.1, which only this machine reaches)",
+    )
+    group.add_argument(
+        "--port", type=values.server_port, metavar="PORT", help="0 for a free one (default: 8000)"
+    )
+    group.add_argument(
+        "--token",
+        metavar="TOKEN",
+        help="what viewers must know; FACEREG_TOKEN in the environment does the same (default: "
+        "one is made if other machines can reach the host)",
+    )
+    group.add_argument("--no-token", action="store_true", help="let everybody in")
+    group.add_argument(
+        "--recordings",
+        metavar="DIR",
+        help="where recordings go that are started on the page (default: recordings)",
+    )
+    for title, described in OPTION_GROUPS.items():
+        group = serve.add_argument_group(title)
+        for option in described:
+            if option.serve:
+                option.add_to(group)
+    serve.set_defaults(on_sink_error="drop")  # a full disk stops recording, not looking
 
 
 def _plugins(add: _Adder) -> None:

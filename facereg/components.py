@@ -39,10 +39,12 @@ class Source(ABC):
     Attributes:
         info: what is known of the open source. Declare ``live`` there: frames of a live source are
             dropped when the pipeline is busy, those of others never are.
+        reconnects: how often it was lost and found again, if it is a stream.
     """
 
     name: ClassVar[str]
     info: SourceInfo
+    reconnects: int = 0
 
     @classmethod
     def matches(cls, spec: str) -> bool:
@@ -128,6 +130,8 @@ class Status:
         skipped: frames that failed and were passed on without faces.
         stopping: whether the run is about to end, as after Ctrl-C.
         failed: whether an error ended the run; known when `Sink.close` is called.
+        stages: milliseconds spent in each stage so far.
+        dropped_sinks: why each sink that failed was dropped, by its name.
     """
 
     frames: int = 0
@@ -136,6 +140,8 @@ class Status:
     skipped: int = 0
     stopping: bool = False
     failed: bool = False
+    stages: Mapping[str, float] = field(default_factory=dict)
+    dropped_sinks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failed_before_first_frame(self) -> bool:

@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("views", "video"),
     ("pipeline", "sources", "masks"),
     ("_api", "sinks", "plugins", "testing", "batch"),
-    ("training", "__init__"),
+    ("training", "web", "__init__"),
     ("commands",),
     ("cli",),
     ("__main__",),
@@ -36,7 +36,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 #: Most entries that the package's own folder may have; rooms of single features come on top.
 MAX_ENTRIES = 28
-FEATURES = {"batch", "privacy"}
+FEATURES = {"batch", "privacy", "web"}
 
 #: Imports that run down and are still wrong: a room -> what it must not know.
 BARRED = {

@@ -1,7 +1,7 @@
 """The options of a run, described once; standard library only.
 
-`RUN_OPTIONS` is the one description. Derived from it are the flags of ``run`` and those that
-``batch`` shares with it, the pipeline's `Settings`, the command lines of batch's children, what
+`RUN_OPTIONS` is the one description. Derived from it are the flags of ``run``, those that ``batch``
+and ``serve`` share with it, the pipeline's `Settings`, the command lines of batch's children, what
 batch's journal notes of them, and the key by which a run may resume an earlier one's masks. To add
 an option, add its line here and read it where it is used.
 """
@@ -29,6 +29,7 @@ class Option:
         changes_faces: whether the faces of a frame depend on it. A run resumes another one's masks
             only if both had the same values.
         keywords: argparse's, for ``add_argument``.
+        serve: whether the cameras of ``serve`` have it, too.
     """
 
     flags: tuple[str, ...]
@@ -36,6 +37,7 @@ class Option:
     batch: Literal["shared", "own", "no"]
     changes_faces: bool
     keywords: Mapping[str, Any] = field(repr=False)
+    serve: bool = True
 
     @property
     def name(self) -> str:
@@ -118,6 +120,7 @@ OUTPUTS = (
         reads="outputs",
         batch="no",
         changes_faces=False,
+        serve=False,
         keywords={
             "action": "store_true",
             "help": "show the view in a window; its key h lists the others",
@@ -128,6 +131,7 @@ OUTPUTS = (
         reads="outputs",
         batch="no",
         changes_faces=False,
+        serve=False,
         keywords={
             "type": values.names,
             "metavar": "REGION[,REGION…]",
@@ -221,6 +225,7 @@ OUTPUTS = (
         reads="outputs",
         batch="no",
         changes_faces=False,
+        serve=False,
         keywords={"action": "store_true", "help": "continue an unfinished MASKDIR"},
     ),
 )

@@ -10,11 +10,11 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .._api.components import build_segmenter
 from .._version import __version__
-from ..components import Segmenter, Sink
+from ..components import Segmenter, Sink, Source
 from ..errors import FaceregError, UsageError, clean_text
 from ..masks.outputs import forget_outputs, is_replaceable, remember_outputs
 from ..masks.resume import ExactResume
@@ -52,12 +52,38 @@ def run(args: argparse.Namespace) -> int:
     return 130 if interrupted else 0
 
 
-def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[Totals, bool]:
+class Viewer(Protocol):
+    """Shows a run somewhere else than its command line says."""
+
+    def sinks(self, registry: Registry) -> Sequence[Sink]:
+        """Make the sinks that show it."""
+
+    def open_source(self, registry: Registry) -> Source:
+        """Open the source of the command line."""
+
+
+class _OfCommandLine:
+    """Opens the source of a command line, and shows nothing."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+
+    def sinks(self, registry: Registry) -> Sequence[Sink]:
+        return ()
+
+    def open_source(self, registry: Registry) -> Source:
+        return registry.open_source(self._args.source, start=self._args.start)
+
+
+def execute(
+    args: argparse.Namespace, watchers: Sequence[Sink] = (), viewer: Viewer | None = None
+) -> tuple[Totals, bool]:
     """Process a source as a command line says.
 
     Args:
         args: the command line.
         watchers: sinks that follow the run, besides those of the command line.
+        viewer: shows the run, besides.
 
     Returns:
         The statistics, and whether a signal ended the run.
@@ -66,7 +92,8 @@ def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[To
         FaceregError: it failed; the error names what was written before.
     """
     registry = Registry(args.plugin)
-    sinks = _sinks(registry, args)
+    viewer = viewer or _OfCommandLine(args)
+    sinks = [*viewer.sinks(registry), *_sinks(registry, args)]
     if not sinks:
         raise UsageError("nothing to write: give -o OUT.mp4, -m MASKDIR, --stats FILE, -w or -i")
     detector = registry.build("detector", args.detector)
@@ -80,7 +107,7 @@ def execute(args: argparse.Namespace, watchers: Sequence[Sink] = ()) -> tuple[To
         if isinstance(sink, MasksSink):
             others = [Path(path) for path in (args.output, args.stats) if path]
             sink.note_files(Path(args.source), others)
-    source = registry.open_source(args.source, start=args.start)
+    source = viewer.open_source(registry)
     processor = Processor(source, detector, segmenter, [*sinks, *watchers], settings, resume)
     interrupted = True
     try:

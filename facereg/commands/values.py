@@ -48,6 +48,13 @@ def positive_number(text: str) -> float:
     return float(text)
 
 
+def server_port(text: str) -> int:
+    """Read the number of a port; 0 is any free one."""
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
 def fraction(text: str) -> float:
     """Read a number of at least 0 and below 1."""
     if not re.fullmatch(r"0?\.\d+", text, re.ASCII):

@@ -151,7 +151,18 @@ class Processor:
             skipped=self._parser.skipped,
             stopping=self._stop.is_set(),
             failed=self._failed,
+            stages=self._stages(),
+            dropped_sinks=dict(self._sinks.dropped),
         )
+
+    def _stages(self) -> dict[str, float]:
+        """Add up the times of all parts."""
+        stages: dict[str, float] = {}
+        parts = (self._reader.times.milliseconds, self._parser.stages, self._sinks.stages)
+        for part in parts:
+            for stage, ms in dict(part).items():  # a copy: other threads add stages
+                stages[stage] = stages.get(stage, 0.0) + ms
+        return stages
 
     def _close(self, error: BaseException | None) -> None:
         """Close everything, whatever fails; raise the first error that there was.
@@ -183,10 +194,7 @@ class Processor:
         self.totals.outputs = self._sinks.outputs
         self.totals.reports = self._sinks.reports
         self.totals.dropped_sinks = self._sinks.dropped
-        parts = (self._reader.times.milliseconds, self._parser.stages, self._sinks.stages)
-        for part in parts:
-            for stage, ms in part.items():
-                self.totals.stages[stage] = self.totals.stages.get(stage, 0.0) + ms
+        self.totals.stages = self._stages()
 
 
 def _first(error: BaseException | None, action: Callable[[], object]) -> BaseException | None:

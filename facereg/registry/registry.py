@@ -198,8 +198,7 @@ class Registry:
             UsageError: an unknown name or option, or a wrong value.
             PluginError: a constructor failed.
         """
-        names = [c.name for c in self.components(kind)]
-        parts = split_chain(spec, names) if kind == "detector" else [spec]
+        parts = self._parts(kind, spec)
         if len(parts) == 1:
             return self._build(kind, spec, given)
         built: list[Any] = []
@@ -211,7 +210,26 @@ class Registry:
             raise
         return importlib.import_module(CHAIN).ChainDetector(built)
 
+    def check(self, kind: str, spec: str) -> None:
+        """Check what `build` would be given, without building anything.
+
+        Raises:
+            UsageError: an unknown name or option, or a wrong value.
+        """
+        for part in self._parts(kind, spec):
+            component, options = self._read(kind, part)
+            component.values(options)
+
+    def _parts(self, kind: str, spec: str) -> list[str]:
+        """Split a chain of detectors."""
+        names = [c.name for c in self.components(kind)]
+        return split_chain(spec, names) if kind == "detector" else [spec]
+
     def _build(self, kind: str, spec: str, given: dict[str, Any]) -> Any:
+        component, options = self._read(kind, spec)
+        return component.build(options, find_view=self.view, **given)
+
+    def _read(self, kind: str, spec: str) -> tuple[Component, dict[str, str]]:
         name, rest, options = split_spec(spec)
         component = self.find(kind, name)
         if rest:
@@ -220,7 +238,7 @@ class Registry:
             if "path" in options:
                 raise UsageError(f"{kind} {spec!r}: the path is given twice")
             options["path"] = rest
-        return component.build(options, find_view=self.view, **given)
+        return component, options
 
     def view(self, spec: str) -> View:
         """Find the view that ``NAME:REGION+REGION,option=value`` means.
@@ -252,14 +270,28 @@ class Registry:
         Raises:
             UsageError: no source matches.
         """
+        component, place, options = self._find_source(spec)
+        return typing.cast(Source, component.build(options, place, **given))
+
+    def check_source(self, spec: str) -> None:
+        """Check that some source is meant, without opening it.
+
+        Raises:
+            UsageError: none matches, an unknown option, or a wrong value.
+        """
+        component, _, options = self._find_source(spec)
+        component.values(options)
+
+    def _find_source(self, spec: str) -> tuple[Component, str, dict[str, str]]:
+        """Return the source that a spec names, the place that it reads, and its options."""
         name, colon, rest = spec.partition(":")
         if colon and not rest.startswith("//") and ("source", name) in self._found:
             _, place, options = split_spec(spec)
-            return typing.cast(Source, self.find("source", name).build(options, place, **given))
+            return self.find("source", name), place, options
         sources = sorted(self.components("source"), key=lambda c: -LAYERS.index(c.layer))
         for component in sources:
             if _matches(component, spec):
-                return typing.cast(Source, component.build({}, spec, **given))
+                return component, spec, {}
         raise UsageError(
             f"{hide_secrets(spec)}: neither an existing file or folder, nor a camera, a URL or "
             f"NAME:… of a source ({', '.join(c.name for c in self.components('source'))})"

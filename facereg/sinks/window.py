@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..components import EndRun, FindView, Run, Sink
-from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
-from ..types import FrameResult, SourceInfo
+from ..types import SourceInfo
 from ..views import view as built_in
 from .display import keys
+from .display.interactive import InteractiveSink
 from .display.keys import Key
-from .display.meter import FpsMeter
-from .display.pacer import Pacer
-from .display.recording import Captures
+from .display.recording import by_local_time
 from .display.screen import Screen, start_display
-from .display.state import DisplayState, mirrored
-from .display.status import StatusLine
-
-#: Seconds between two looks at the keys while the window waits.
-NAP_SECONDS = 0.01
-
-#: Change of the colours' opacity by a key.
-STRENGTH_STEP = 0.1
+from .display.state import mirrored
 
 
-class WindowSink(Sink):
+class WindowSink(InteractiveSink):
     """A window with the keys of `facereg.sinks.display.keys`."""
 
     name = "window"
@@ -57,24 +46,15 @@ class WindowSink(Sink):
             SinkError: there is no display, or no such folder.
             UsageError: an unknown view, or a negative ``hold``.
         """
-        if hold < 0:
-            raise UsageError(f"sink {self.name}: hold={hold:g}: must not be negative")
-        self._captures = Captures(folder)
-        self._state = DisplayState.of(view, find_view)
+        super().__init__(view, mirror, hold, by_local_time(folder), find_view)
         start_display()
-        self._mirror, self._fullscreen, self._hold = mirror, fullscreen, hold
+        self._fullscreen = fullscreen
         self._screen: Screen | None = None
-        self._shown: FrameResult | None = None
-        self._newest: FrameResult | None = None  # while a live source is paused, not what is shown
-        self._paused = self._help = False
+        self._help = False
 
     def open(self, info: SourceInfo, run: Run) -> None:
         """Open the window."""
-        self._info, self._run = info, run
-        self._status = StatusLine(FpsMeter(info.live))
-        self._pacer = Pacer(info, self._hold)
-        if self._mirror is None:
-            self._mirror = info.mirror
+        super().open(info, run)
         isolated = "isolated " if self._state.view.startswith("isolated:") else ""
         title = f"{isolated}{info.name} - facereg"
         self._screen = Screen(title, info.width, info.height, self.press)
@@ -83,27 +63,9 @@ class WindowSink(Sink):
         # A single picture stays until somebody has seen it.
         self._paused = info.stills and info.frame_count == 1 and self._screen.seen
 
-    def write(self, result: FrameResult) -> None:
-        """Show a result, at its time if the source is not live."""
-        self._status.meter.count(result)
-        while (left := self._pacer.seconds_until(result.frame)) > 0 and not self._stopping():
-            self._nap(left)
-        self._newest = result
-        if self._captures.recording is not None:
-            self._captures.recording.write(self._state.draw(result), result.frame)
-        if not self._paused or not self._info.live:
-            self._shown = result
-            self._show()
-            self._status.meter.shown(result)
-        Screen.pump()
-        while self._paused and not self._info.live and not self._stopping():
-            self._nap()
-
     def tick(self) -> None:
         """Answer keys, and go on recording, while no frame comes."""
-        Screen.pump()
-        if self._captures.recording is not None:
-            self._captures.recording.tick()
+        super().tick()
         if self._screen is not None:
             self._screen.say(self._line())
 
@@ -114,93 +76,6 @@ class WindowSink(Sink):
         finally:
             if self._screen is not None:
                 self._screen.close()
-
-    def press(self, pressed: str) -> None:
-        """Do what a key means.
-
-        Args:
-            pressed: a character or a name in `facereg.sinks.display.keys.KEYS`; others do nothing.
-
-        Raises:
-            EndRun: it means to quit.
-        """
-        key = keys.find(pressed)
-        if key is not None:
-            getattr(self, f"do_{key.action}")(key)
-            self._show()
-
-    # --- one method for each action of the key table ---------------------------------------------
-
-    def do_whole(self, _: Key) -> None:
-        """Show the whole picture."""
-        self._state = self._state.whole()
-
-    def do_face(self, _: Key) -> None:
-        """Show the face."""
-        self._state = self._state.closeup()
-
-    def do_region(self, key: Key) -> None:
-        """Show a region alone."""
-        self._state = self._state.select(key.region)
-
-    def do_overlay(self, _: Key) -> None:
-        """Switch the colours on or off."""
-        self._state = self._state.recolored()
-
-    def do_gallery(self, _: Key) -> None:
-        """Show the gallery, or the whole picture again."""
-        self._state = self._state.gallery()
-
-    def do_blur(self, _: Key) -> None:
-        """Blur the selected region, or show the whole picture again."""
-        self._state = self._state.blurred()
-
-    def do_stronger(self, _: Key) -> None:
-        """Strengthen the colours."""
-        self._state = self._state.adjusted(STRENGTH_STEP)
-
-    def do_weaker(self, _: Key) -> None:
-        """Weaken the colours."""
-        self._state = self._state.adjusted(-STRENGTH_STEP)
-
-    def do_mirror(self, _: Key) -> None:
-        """Switch mirroring on or off."""
-        self._mirror = not self._mirror
-
-    def do_next(self, _: Key) -> None:
-        """Show the next face alone; after the last one, all of them."""
-        if self._shown is not None:
-            self._state = self._state.next_face(self._shown)
-
-    def do_pause(self, _: Key) -> None:
-        """Pause, or go on."""
-        self._paused = not self._paused
-        self._pacer.restart()
-
-    def do_snapshot(self, _: Key) -> None:
-        """Save the picture, not mirrored."""
-        if self._shown is None:
-            return
-        try:
-            path = self._captures.save(self._state.draw(self._shown))
-        except (SinkError, OSError) as e:
-            self._status.report(f"no snapshot: {e}", logging.ERROR)
-        else:
-            self.outputs = self._captures.outputs
-            self._status.report(f"saved {path}")
-
-    def do_record(self, _: Key) -> None:
-        """Start a recording, or stop it."""
-        if self._captures.recording is not None:
-            self._stop_recording()
-        elif self._newest is not None:
-            picture = self._state.draw(self._newest)
-            try:
-                path = self._captures.start(self._info, picture, self._newest.frame)
-            except SinkError as e:
-                self._status.report(f"no recording: {e}", logging.ERROR)
-            else:
-                self._status.report(f"recording {path}")
 
     def do_help(self, _: Key) -> None:
         """Show the table of keys, or hide it."""
@@ -215,32 +90,16 @@ class WindowSink(Sink):
         """End the run."""
         raise EndRun
 
-    # --- the rest --------------------------------------------------------------------------------
-
     def _show(self) -> None:
         if self._screen is None or self._shown is None:
             return
         result = mirrored(self._shown) if self._mirror else self._shown
         rows = keys.lines() if self._help else []
         recording = self._captures.recording is not None
-        self._screen.show(self._state.draw(result), self._line(), rows, recording)
+        self._screen.show(self._draw(result), self._line(), rows, recording)
 
-    def _stop_recording(self) -> None:
-        path = self._captures.stop()
-        if path is not None:
-            self.outputs = self._captures.outputs
-            self._status.report(f"saved {path}")
-
-    def _nap(self, seconds: float = NAP_SECONDS) -> None:
-        time.sleep(min(seconds, NAP_SECONDS))
+    def _look(self) -> None:
         Screen.pump()
-
-    def _stopping(self) -> bool:
-        """Whether the run is to end, as after Ctrl-C."""
-        return self._run.status().stopping
-
-    def _line(self) -> str:
-        return self._status.text(self._state.title, paused=self._paused)
 
 
 @hookimpl

@@ -255,6 +255,7 @@ class RtspSource(Source):
                 wait = min(2 * wait, MAX_WAIT_SECONDS)
                 log.debug("%s: attempt %d: %s; next in %g s", self._called, attempts, e, wait)
                 continue
+            self.reconnects += 1
             log.warning("%s: back after %.1f s", self._called, time.monotonic() - asked)
             return taken
         raise SourceError(

@@ -1,4 +1,7 @@
-"""The keys of a window in one table, from which help, documents and the man page are made."""
+"""The actions of a window and of the page of ``serve`` in one table.
+
+Help, buttons, documents and the man page are made from it.
+"""
 
 from __future__ import annotations
 
@@ -22,40 +25,48 @@ NUMBER_KEYS: dict[str, str] = {
 
 
 class Key(NamedTuple):
-    """One key.
+    """One key, and the button of the page that does the same.
 
     Attributes:
         key: the character that it types, or its name.
-        action: names the method that is called, ``WindowSink.do_ACTION``.
+        action: names the method that is called, ``do_ACTION`` of the sink.
+        label: what is written on the button.
         text: what it does.
         region: the region that a number key selects, or empty.
     """
 
     key: str
     action: str
+    label: str
     text: str
     region: str = ""
 
 
 KEYS: tuple[Key, ...] = (
-    Key("a", "whole", "the whole picture"),
-    Key("f", "face", "the face: the largest, or the one chosen with n"),
-    *(Key(key, "region", f"{name} alone", name) for key, name in NUMBER_KEYS.items()),
-    Key("o", "overlay", "colours over the picture, on and off"),
-    Key("g", "gallery", "gallery: each face's region map beside the picture"),
-    Key("b", "blur", "blur the selected region, on and off"),
-    Key("+", "stronger", "stronger colours"),
-    Key("-", "weaker", "weaker colours"),
-    Key("m", "mirror", "mirror the window; files are never mirrored"),
-    Key("n", "next", "next face alone; after the last one, all of them"),
-    Key("p", "pause", "pause; a live source is still read and recorded"),
-    Key("s", "snapshot", "snapshot: save the picture as PNG"),
-    Key("r", "record", "start and stop recording what the window shows to a new MP4"),
-    Key("h", "help", "this help"),
-    Key("F11", "fullscreen", "full screen, on and off"),
-    Key("q", "quit", "quit; every file is finished"),
-    Key("Esc", "quit", "quit; every file is finished"),
+    Key("a", "whole", "Whole", "the whole picture"),
+    Key("f", "face", "Face", "the face: the largest, or the one chosen with n"),
+    *(
+        Key(key, "region", name.replace("_", " ").capitalize(), f"{name} alone", name)
+        for key, name in NUMBER_KEYS.items()
+    ),
+    Key("o", "overlay", "Colours", "colours over the picture, on and off"),
+    Key("g", "gallery", "Gallery", "gallery: each face's region map beside the picture"),
+    Key("b", "blur", "Blur", "blur the selected region, on and off"),
+    Key("+", "stronger", "Stronger", "stronger colours"),
+    Key("-", "weaker", "Weaker", "weaker colours"),
+    Key("m", "mirror", "Mirror", "mirror what is shown; files are never mirrored"),
+    Key("n", "next", "Next face", "next face alone; after the last one, all of them"),
+    Key("p", "pause", "Pause", "pause; a live source is still read and recorded"),
+    Key("s", "snapshot", "Snapshot", "snapshot: save the picture as PNG"),
+    Key("r", "record", "Record", "start and stop recording what is shown to a new MP4"),
+    Key("h", "help", "Help", "this help"),
+    Key("F11", "fullscreen", "Full screen", "full screen, on and off"),
+    Key("q", "quit", "Quit", "quit; every file is finished (only in a window)"),
+    Key("Esc", "quit", "Quit", "quit; every file is finished (only in a window)"),
 )
+
+#: What the page of ``serve`` has no button for: nobody ends a run from elsewhere.
+WINDOW_ONLY = {"quit"}
 
 _BY_KEY = {key.key: key for key in KEYS}
 _BY_KEY["="] = _BY_KEY["+"]  # where + needs Shift

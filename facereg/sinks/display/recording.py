@@ -1,8 +1,9 @@
-"""What a window saves: recordings that start and stop while a run goes on, and snapshots."""
+"""What is saved on request: recordings that start and stop while a run goes on, and snapshots."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,22 +16,18 @@ from ..mp4 import Mp4Sink
 
 
 class Captures:
-    """The snapshots and recordings that keys make, in one folder.
+    """The snapshots and recordings that keys make.
+
+    Args:
+        name_file: names a new file, given its ending.
 
     Attributes:
         recording: the one that is going on, or None.
         outputs: the files that are finished.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Name the folder.
-
-        Raises:
-            SinkError: there is no such folder.
-        """
-        if not folder.is_dir():
-            raise SinkError(f"{folder}: no such folder for snapshots and recordings")
-        self._folder = folder
+    def __init__(self, name_file: Callable[[str], Path]) -> None:
+        self._name_file = name_file
         self.recording: Recording | None = None
         self.outputs: tuple[str, ...] = ()
 
@@ -42,7 +39,7 @@ class Captures:
         """
         import cv2
 
-        path = new_path(self._folder, ".png")
+        path = self._name_file(".png")
         data = cv2.imencode(".png", picture)[1].tobytes()
         with output.AtomicFile(path) as file:
             file.part.write_bytes(data)
@@ -55,7 +52,7 @@ class Captures:
         Raises:
             SinkError: it cannot be written.
         """
-        self.recording = Recording(new_path(self._folder, ".mp4"), info, picture)
+        self.recording = Recording(self._name_file(".mp4"), info, picture)
         self.recording.write(picture, frame)
         return self.recording.path
 
@@ -73,9 +70,19 @@ class Captures:
         return recording.path
 
 
-def new_path(folder: Path, ending: str) -> Path:
-    """Name a new file by date and time."""
-    stem = time.strftime("facereg-%Y%m%d-%H%M%S")
+def by_local_time(folder: Path) -> Callable[[str], Path]:
+    """Name new files in a folder by date and time.
+
+    Raises:
+        SinkError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise SinkError(f"{folder}: no such folder for snapshots and recordings")
+    return lambda ending: unused(folder, time.strftime("facereg-%Y%m%d-%H%M%S"), ending)
+
+
+def unused(folder: Path, stem: str, ending: str) -> Path:
+    """Name a file that is not there; the stem is numbered if it is taken."""
     path, number = folder / f"{stem}{ending}", 1
     while path.exists():
         number += 1

@@ -29,6 +29,11 @@ class StatusLine:
         log.log(level, "%s", message)
         self._message, self._until = message, time.monotonic() + MESSAGE_SECONDS
 
+    @property
+    def message(self) -> str:
+        """The message, as long as it is shown."""
+        return self._message if time.monotonic() < self._until else ""
+
     def text(self, title: str, *, paused: bool) -> str:
         """Write the line.
 
@@ -36,7 +41,7 @@ class StatusLine:
             title: what is shown.
             paused: whether the window is paused.
         """
-        if time.monotonic() < self._until:
-            return self._message
+        if self.message:
+            return self.message
         line = f"{self.meter.line()}   {title}"
         return f"{line}   paused" if paused else line
