@@ -21,6 +21,18 @@ from .types import Detection, Frame, FrameResult, Image, RegionMasks, SourceInfo
 #: Draws a result as a new (h, w, 3) uint8 BGR picture.
 View = Callable[[FrameResult], Image]
 
+
+def draw_with_alpha(view: View, result: FrameResult) -> Image:
+    """Draw a result as a sink does that holds transparency.
+
+    Returns:
+        (h, w, 4) uint8 BGRA with straight alpha of a view that has one, such as ``matte``; of any
+        other (h, w, 3) BGR.
+    """
+    draw: View = getattr(view, "with_alpha", view)
+    return draw(result)
+
+
 #: Finds a view by what users write: ``NAME:REGION+REGION,option=value``. A sink whose constructor
 #: has a keyword-only parameter annotated with this is given the views that its run knows.
 FindView = Callable[[str], View]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .components import View
 from .errors import UsageError, nearest
 from .hookspecs import hookimpl
+from .matting import alpha, cut_out
 from .privacy.hide import blur, fill, pixelate
 from .privacy.outline import region_areas
 from .regions import CLASSES, COLORS
@@ -131,6 +132,19 @@ def recolor(
     return out
 
 
+def matte(result: FrameResult, ids: tuple[int, ...], *, margin: float = 0.0) -> Image:
+    """Cut regions out with soft edges; hair follows the picture's own edges.
+
+    An output that holds transparency gets the frame's colours with the matte as their alpha: a
+    .mov (ProRes 4444), a .webm or .mkv (VP9), a folder of PNGs. Any other gets the matte alone, in
+    black and white.
+
+    Options:
+        margin: how far it reaches beyond the regions, as a share of the face's width.
+    """
+    return cut_out(result.frame.image, alpha(result, ids, margin))
+
+
 def face(result: FrameResult, *, margin: float = 0.25) -> Image:
     """Show the largest face alone, at the size of the frame; black if there is none.
 
@@ -200,7 +214,7 @@ def fitted(image: Image, width: int, height: int) -> Image:
 @hookimpl
 def register_views() -> Mapping[str, Callable[..., Image]]:
     """Register the built-in views."""
-    functions = (overlay, gallery, face, raw, isolated, blur, pixelate, fill, recolor)
+    functions = (overlay, gallery, face, raw, isolated, blur, pixelate, fill, recolor, matte)
     return {f.__name__: f for f in functions}
 
 

@@ -187,8 +187,8 @@ OUTPUTS = (
             "default": "overlay",
             "metavar": "VIEW",
             "help": "what pictures show: overlay, gallery, face, raw, or NAME:REGION[+REGION] with "
-            "the NAME isolated, blur, pixelate, fill or recolor; 'facereg plugins' describes them "
-            "and their options, which follow after commas (default: %(default)s)",
+            "the NAME isolated, blur, pixelate, fill, recolor or matte; 'facereg plugins' "
+            "describes them and their options, which follow after commas (default: %(default)s)",
         },
     ),
     Option(
@@ -198,8 +198,8 @@ OUTPUTS = (
         changes_faces=False,
         keywords={
             "metavar": "CODEC",
-            "help": "the video's codec: h264, hevc, av1, vp9, or one of ffmpeg's encoders by name "
-            "(default: h264)",
+            "help": "the video's codec: h264, hevc, av1, vp9, prores, prores4444, ffv1, or one of "
+            "ffmpeg's encoders by name (default: h264)",
         },
     ),
     Option(

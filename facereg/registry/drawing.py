@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..checks import check_picture
 from ..components import View
 from ..errors import FaceregError, PluginError, UsageError
@@ -31,7 +33,11 @@ class Drawing:
         self._absent = set((only or ()) + (excluded or ()))
 
     def __call__(self, result: FrameResult) -> Image:
-        """Draw a result as a new (h, w, 3) uint8 BGR picture."""
+        """Draw a result as a new (h, w, 3) uint8 BGR picture; a matte in black and white."""
+        return _as_luma(self.with_alpha(result))
+
+    def with_alpha(self, result: FrameResult) -> Image:
+        """Draw a result as a new picture: (h, w, 4) uint8 BGRA of a matte, else (h, w, 3) BGR."""
         if self._only is not None or self._excluded is not None:
             self._absent.difference_update(face.id for face in result.faces)
             result = chosen_faces(result, self._only, self._excluded or ())
@@ -41,6 +47,13 @@ class Drawing:
     def absent(self) -> tuple[int, ...]:
         """The ids that were asked for and that no drawn result had."""
         return tuple(sorted(self._absent))
+
+
+def _as_luma(picture: Image) -> Image:
+    """Show the alpha of a picture in black and white: (H, W, 3); one without alpha as it is."""
+    if picture.shape[2] == 3:
+        return picture
+    return np.ascontiguousarray(np.repeat(picture[..., 3:], 3, axis=2))
 
 
 def drawing(component: Component, regions: str, options: dict[str, str]) -> Drawing:

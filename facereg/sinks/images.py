@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .. import output
-from ..components import FindView, Run, Sink, View
+from ..components import FindView, Run, Sink, View, draw_with_alpha
 from ..errors import SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..output import AtomicFile, FolderLock, write_file
@@ -17,6 +17,9 @@ from ..views import view as built_in
 
 #: Endings of JPEG and PNG, which a frame's picture keeps; one of any other kind becomes a PNG.
 JPEG, PNG = (".jpg", ".jpeg", ".jpe", ".jfif"), ".png"
+
+#: Endings of pictures that hold transparency.
+WITH_ALPHA = (PNG, ".webp", ".tif", ".tiff")
 
 #: Endings that the name of a single picture may have.
 PICTURES = (*JPEG, PNG, ".webp", ".bmp", ".tif", ".tiff")
@@ -71,8 +74,12 @@ class ImagesSink(Sink):
     def write(self, result: FrameResult) -> None:
         """Write one picture."""
         assert self._target is not None, "open comes first"
-        name = self._target.name_of(result.frame)
-        self._target.write(name, encode(self._draw(result), Path(name).suffix, self._quality))
+        picture = draw_with_alpha(self._draw, result)
+        name = self._target.name_of(result.frame, alpha=picture.shape[2] == 4)
+        suffix = Path(name).suffix.lower()
+        if picture.shape[2] == 4 and suffix not in WITH_ALPHA:
+            picture = self._draw(result)
+        self._target.write(name, encode(picture, suffix, self._quality))
 
     def close(self) -> None:
         """Report what was written."""
@@ -88,8 +95,8 @@ class ImagesSink(Sink):
 class Target(Protocol):
     """Where pictures go."""
 
-    def name_of(self, frame: Frame) -> str:
-        """Name the file of a frame's picture.
+    def name_of(self, frame: Frame, *, alpha: bool) -> str:
+        """Name the file of a frame's picture, one with alpha or without.
 
         Raises:
             SinkError: it can have none.
@@ -129,9 +136,9 @@ class PictureFolder:
             raise SinkError(f"{path} is not empty; --overwrite replaces equal names")
         self._lock = FolderLock(path)
 
-    def name_of(self, frame: Frame) -> str:
+    def name_of(self, frame: Frame, *, alpha: bool) -> str:
         """Name the file of a frame's picture, which no other one has."""
-        name = file_name(frame)
+        name = file_name(frame, alpha=alpha)
         if Path(name).name != name or "\0" in name:
             raise SinkError(
                 f"{self._path}: frame {frame.index} has the name {name!r}, which leads out of it"
@@ -174,7 +181,7 @@ class PictureFile:
         self._file = AtomicFile(path, overwrite=overwrite)
         self._count = 0
 
-    def name_of(self, frame: Frame) -> str:
+    def name_of(self, frame: Frame, *, alpha: bool) -> str:
         """Name the file."""
         return self._file.path.name
 
@@ -195,7 +202,7 @@ def encode(picture: Image, suffix: str, quality: int) -> bytes:
     """Encode a picture.
 
     Args:
-        picture: (H, W, 3) uint8 BGR.
+        picture: (H, W, 3) uint8 BGR, or (H, W, 4) BGRA.
         suffix: the ending of its name, one of `PICTURES`.
         quality: of a JPEG, 1 to 100.
 
@@ -216,10 +223,11 @@ def encode(picture: Image, suffix: str, quality: int) -> bytes:
     return data.tobytes()
 
 
-def file_name(frame: Frame) -> str:
-    """Name a frame's picture: as its source does, if that is a JPEG or PNG."""
+def file_name(frame: Frame, *, alpha: bool = False) -> str:
+    """Name a frame's picture: as its source does, if that is a PNG, or a JPEG without alpha."""
     name = frame.name or f"{frame.index:06d}{PNG}"
-    return name if Path(name).suffix.lower() in (*JPEG, PNG) else f"{name}{PNG}"
+    kept = (PNG,) if alpha else (*JPEG, PNG)
+    return name if Path(name).suffix.lower() in kept else f"{name}{PNG}"
 
 
 @hookimpl

@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from .. import output
-from ..components import FindView, Run, Sink, View
+from ..components import FindView, Run, Sink, View, draw_with_alpha
 from ..errors import FaceregError, MediaError, SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..output import AtomicFile
@@ -64,10 +64,11 @@ class Mp4Sink(Sink):
         Args:
             path: the file, ending in .mp4, .mov, .mkv or .webm.
             view: the picture, as ``--view`` takes it.
-            crf: quality, 0 (lossless) to 51, on x264's scale.
+            crf: quality, 0 (lossless) to 51, on x264's scale; ProRes and FFV1 have no such setting.
             preset: the encoder's speed, in x264's words.
-            codec: h264, hevc, av1, vp9, or one of ffmpeg's encoders by name, such as h264_nvenc;
-                auto is H.264, or VP9 in .webm.
+            codec: h264, hevc, av1, vp9, prores, prores4444, ffv1, or one of ffmpeg's encoders by
+                name, such as h264_nvenc; auto is H.264, or VP9 in .webm; of a view with
+                transparency, ProRes 4444 in .mov and VP9 in .webm and .mkv.
             audio: copy re-encodes only what the file cannot hold; aac always does; none leaves it
                 out.
             overwrite: whether an existing file is replaced.
@@ -83,6 +84,8 @@ class Mp4Sink(Sink):
         self.stages: dict[str, float] = {}
         self._draw: View = find_view(view)
         self._quality, self._audio = Quality(codec, crf, preset), audio
+        self._drew = False  # whether a first picture was drawn
+        self._keeps_alpha = False  # known once the encoders are checked
         self._recording: Recording | None = None  # while it is open
 
     def open(self, info: SourceInfo, run: Run) -> None:
@@ -102,7 +105,7 @@ class Mp4Sink(Sink):
         assert self._recording is not None, "open comes first"
         if self._recording.state is not State.FAILED:
             with self._stage("draw"):
-                drawn = self._draw(result)
+                drawn = self._picture(result)
             with self._stage("encode"):
                 self._recording.add(drawn, result.frame)
 
@@ -119,6 +122,19 @@ class Mp4Sink(Sink):
             self._recording = None
             if report:
                 self.outputs, self.report = (str(report["path"]),), report
+
+    def _picture(self, result: FrameResult) -> Image:
+        """Draw a result, with alpha if the view has some and the file holds it."""
+        if self._keeps_alpha:
+            return draw_with_alpha(self._draw, result)
+        if not self._drew and draw_with_alpha(self._draw, result).shape[2] == 4:
+            log.info(
+                "%s holds no transparency, so that the matte is written in black and white; .mov, "
+                ".webm, .mkv and a folder of pictures hold it",
+                self.path,
+            )
+        self._drew = True
+        return self._draw(result)
 
     def _check(self, info: SourceInfo, media: Path | None) -> None:
         """Check that the source can be recorded under this name, with this encoder.
@@ -146,6 +162,7 @@ class Mp4Sink(Sink):
             encoders.check_codec(self._quality.codec)
         except MediaError as e:
             raise SinkError(f"{self.path}: {e}") from e
+        self._keeps_alpha = encoders.holds_alpha(self._quality, FORMATS[self.path.suffix.lower()])
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -302,11 +319,11 @@ class Recording:
             )
         info, kind = self._origin.info, self._format
         timeline = Timeline(recording_rate(info), None if info.live else info.duration)
-        shape = Shape(width, height, timeline.rate, self._origin.sar)
+        shape = Shape(width, height, timeline.rate, self._origin.sar, alpha=picture.shape[2] == 4)
         try:
             output.check_room(self._file.path, *recording.room_needed(shape, info.duration))
             encoder = encoders.choose_encoder(self._quality, shape, kind)
-            arguments = recording.encoding_arguments(self._file.part, shape, encoder, kind)
+            arguments = recording.encoding_arguments(self._file.part, shape, encoder)
             return Recorder(shape, timeline, arguments)
         except FaceregError as e:
             raise self._fail(str(e)) from e

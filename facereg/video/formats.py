@@ -17,6 +17,7 @@ class Format:
         name: what users call it.
         muxer: ffmpeg's name of it.
         codecs: codecs that pictures are encoded in unless the user names one, best first.
+        alpha_codecs: the same of pictures with alpha; none if it holds no alpha.
         sound: codecs of sound that it holds; None: whatever ffmpeg writes into it.
         sound_encoder: what other sound is encoded with.
         growing: ffmpeg's name of the container of the recording while it grows, fragmented.
@@ -26,6 +27,7 @@ class Format:
     name: str
     muxer: str
     codecs: tuple[str, ...]
+    alpha_codecs: tuple[str, ...]
     sound: frozenset[str] | None
     sound_encoder: str = "aac"
     growing: str = "mp4"
@@ -37,14 +39,14 @@ class Format:
 
 
 _FAST_START = ("-movflags", "+faststart")
-MP4 = Format("MP4", "mp4", ("h264", "hevc", "av1", "vp9"), MP4_SOUND, arguments=_FAST_START)
+MP4 = Format("MP4", "mp4", ("h264", "hevc", "av1", "vp9"), (), MP4_SOUND, arguments=_FAST_START)
 
 #: The container of each ending.
 FORMATS: Mapping[str, Format] = {
     ".mp4": MP4,
-    ".mov": Format("MOV", "mov", ("h264", "hevc"), None, growing="mov",
+    ".mov": Format("MOV", "mov", ("h264", "hevc"), ("prores4444", "ffv1"), None, growing="mov",
                    arguments=_FAST_START),
-    ".mkv": Format("Matroska", "matroska", MP4.codecs, None),
-    ".webm": Format("WebM", "webm", ("vp9", "av1"), frozenset(("opus", "vorbis")),
-                    "libopus"),
+    ".mkv": Format("Matroska", "matroska", MP4.codecs, ("vp9", "prores4444", "ffv1"), None),
+    ".webm": Format("WebM", "webm", ("vp9", "av1"), ("vp9",),
+                    frozenset(("opus", "vorbis")), "libopus"),
 }  # fmt: skip

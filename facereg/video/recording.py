@@ -10,8 +10,7 @@ from pathlib import Path
 from ..errors import MediaError
 from ..types import Image
 from . import probe
-from .encoders import Shape
-from .formats import Format
+from .encoders import Encoder, Shape
 from .run import FrameWriter
 from .timeline import Timeline
 
@@ -44,7 +43,7 @@ class Recorder:
         self.first, self.last = math.nan, math.nan
         self.interrupted = False
         self._picture: Image | None = None  # as it was sent last
-        self._writer = FrameWriter(arguments, shape.width * shape.height * 3)
+        self._writer = FrameWriter(arguments, shape.frame_bytes)
 
     @property
     def pid(self) -> int:
@@ -55,7 +54,7 @@ class Recorder:
         """Show a picture from its time on.
 
         Args:
-            picture: (height, width, 3) uint8 BGR of the recording's shape.
+            picture: (height, width, 3) uint8 BGR, or as the recording's shape says.
             time: in seconds.
 
         Raises:
@@ -134,31 +133,39 @@ def plays(part: Path) -> bool:
         return False
 
 
-def encoding_arguments(
-    part: Path, shape: Shape, encoder: Sequence[str], kind: Format
-) -> list[str | Path]:
-    """Write ffmpeg's arguments that encode BGR pictures from its stdin into a growing file.
+def encoding_arguments(part: Path, shape: Shape, encoder: Encoder) -> list[str | Path]:
+    """Write ffmpeg's arguments that encode pictures from its stdin into a growing file.
 
     Args:
         part: the file.
         shape: the pictures.
-        encoder: ffmpeg's arguments for the encoder, as `choose_encoder` returns them.
-        kind: the container of the finished file.
+        encoder: as `choose_encoder` returns it.
     """
+    movie = ("-movflags", "+empty_moov+delay_moov+default_base_moof",
+             "-frag_duration", str(FRAGMENT_MICROSECONDS))  # fmt: skip
+    matroska = ("-cluster_time_limit", str(FRAGMENT_MICROSECONDS // 1000))
+    return [
+        *picture_arguments(shape, encoder),
+        *(matroska if encoder.growing == "matroska" else movie),
+        "-flush_packets", "1", "-f", encoder.growing, "-y", part,
+    ]  # fmt: skip
+
+
+def picture_arguments(shape: Shape, encoder: Encoder) -> list[str]:
+    """Write ffmpeg's arguments that encode pictures from its stdin, in their colours."""
     # Players that know no better take BT.709 from this size on; here it is said and done.
     colors = "bt709" if shape.width >= 1280 or shape.height > 576 else "smpte170m"
     filters = [
         f"scale=in_range=pc:out_color_matrix={colors}:out_range=tv:flags=bicubic+accurate_rnd",
-        "format=yuv420p",
+        f"format={encoder.pixels}",
         f"setparams=colorspace={colors}:color_primaries={colors}:color_trc={colors}:range=tv",
     ]
+    if encoder.is_rgb:
+        filters = [f"format={encoder.pixels}"]
     if shape.sar is not None:
         filters.append(f"setsar={shape.sar.numerator}/{shape.sar.denominator}")
     return [
-        "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{shape.width}x{shape.height}",
+        "-f", "rawvideo", "-pix_fmt", shape.input, "-s", f"{shape.width}x{shape.height}",
         "-framerate", f"{shape.rate.numerator}/{shape.rate.denominator}", "-i", "pipe:0",
-        "-vf", ",".join(filters), *encoder,
-        "-movflags", "+empty_moov+delay_moov+default_base_moof",
-        "-frag_duration", str(FRAGMENT_MICROSECONDS), "-flush_packets", "1",
-        "-f", kind.growing, "-y", part,
+        "-vf", ",".join(filters), *encoder.arguments,
     ]  # fmt: skip

@@ -37,7 +37,7 @@ def record(path: Path, **options: object) -> Mp4Sink:
 
 def test_the_default_is_h264_of_a_known_quality() -> None:
     chosen = choose_encoder(Quality(), SHAPE, MP4)
-    assert chosen[:4] == ["-c:v", "libx264", "-crf", "18"]
+    assert list(chosen.arguments[:4]) == ["-c:v", "libx264", "-crf", "18"]
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_an_encoder_that_fails_is_skipped(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(encoders, "_try", attempt)
     chosen = choose_encoder(Quality("h264"), SHAPE, MP4)
-    assert chosen == ["-c:v", "h264_nvenc", "-b:v", "96000"]
+    assert chosen.arguments == ("-c:v", "h264_nvenc", "-b:v", "96000")
 
 
 @pytest.mark.usefixtures("few")
