@@ -61,6 +61,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "facereg verify redacted.mp4",
         "facereg verify redacted.mp4 --against in.mp4 --report proof.json",
     ),
+    "measure": ("facereg measure masks -o measures.csv",),
     "doctor": ("facereg doctor",),
     "plot": ("facereg plot faces.csv -o areas.png --regions eyes,lips",),
     "new-plugin": ("facereg new-plugin detector my_detector",),
@@ -86,7 +87,7 @@ def get_parser() -> argparse.ArgumentParser:
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for add in (_run, _batch, _serve, _plugins, _info, _models, _evaluate, _train, _export, _bench):
         add(_Adder(added))
-    for add in (_verify, _doctor, _plot, _new_plugin, _completion):
+    for add in (_verify, _measure, _doctor, _plot, _new_plugin, _completion):
         add(_Adder(added))
     return parser
 
@@ -417,6 +418,19 @@ def _verify(add: _Adder) -> None:
         metavar="DETECTOR",
         help="search with this detector, too; may be repeated",
     )
+
+
+def _measure(add: _Adder) -> None:
+    measure = add("measure", "measure the faces of a mask dump, without the model")
+    measure.add_argument("masks", metavar="MASKDIR", help="a folder that 'run -m' wrote")
+    measure.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="a row a face a frame, as of 'run --stats'; .csv, .jsonl or .parquet",
+    )
+    measure.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 
 def _doctor(add: _Adder) -> None:

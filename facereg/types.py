@@ -7,8 +7,10 @@ x to the right and y down, from the top left corner of the frame.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import math
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from fractions import Fraction
 from functools import partial
@@ -38,6 +40,9 @@ FindProbability = Callable[[tuple[int, ...]], Probability]
 #: The module that finds the built-in views. It is named, as the registry names the built-in
 #: components, because what draws a result is built on this module.
 BUILT_IN_VIEWS = "facereg.views"
+
+#: The module that measures faces; it is named for the same reason.
+MEASURES = "facereg.measures"
 
 
 class Box(NamedTuple):
@@ -313,6 +318,45 @@ def _flipped(find: FindProbability, ids: tuple[int, ...]) -> Probability:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Measures(Mapping[str, float]):
+    """The measures of one face, by the names that docs/measures.md describes.
+
+    What cannot be measured is NaN, and `reasons` says why.
+
+    Attributes:
+        known: the values, without those that could not be measured.
+        errors: standard errors, each in the unit of its measure.
+        reasons: why each of the others is missing.
+        unusable_because: why none of them should be used; empty if they can be.
+
+    >>> measures = result.faces[0].measures
+    >>> measures["mouth_opening"] < 0.5, measures.usable
+    (True, True)
+    """
+
+    known: Mapping[str, float]
+    errors: Mapping[str, float]
+    reasons: Mapping[str, str]
+    unusable_because: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether they should be used."""
+        return not self.unusable_because
+
+    def __getitem__(self, name: str) -> float:
+        if name in self.reasons:
+            return math.nan
+        return self.known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*self.known, *self.reasons)
+
+    def __len__(self) -> int:
+        return len(self.known) + len(self.reasons)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Face:
     """One face of one frame.
 
@@ -328,6 +372,32 @@ class Face:
     id: int
     detection: Detection
     regions: RegionMasks | None = None
+    # What `measures` needs besides: the picture, which lives as long as its frame, and the answer.
+    _image: Callable[[], Image | None] | None = field(default=None, init=False, repr=False)
+    _measures: Measures | None = field(default=None, init=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Face, tuple(getattr(self, f.name) for f in fields(self) if f.init)
+
+    @property
+    def measures(self) -> Measures:
+        """What people measure of a face: openings, pose, colour, each with its standard error.
+
+        They are computed when they are asked for first, about 5 milliseconds. Ask while you have
+        the result: what is measured in the picture is missing once its frame is gone.
+
+        >>> face = result.faces[0]
+        >>> -90 < face.measures["yaw"] < 90, face.measures.errors["yaw"] > 0
+        (True, True)
+        """
+        known = self._measures
+        if known is None:
+            image = None if self._image is None else self._image()
+            measure = importlib.import_module(MEASURES).measure_face
+            known = measure(self.detection, self.regions, image)
+            object.__setattr__(self, "_measures", known)
+        assert known is not None
+        return known
 
     def __repr__(self) -> str:
         found = self.detection
@@ -385,6 +455,12 @@ class FrameResult:
     def __repr__(self) -> str:
         frame = repr(self.frame).removeprefix("Frame(").removesuffix(")")
         return f"FrameResult({frame}, faces={len(self.faces)})"
+
+    def __post_init__(self) -> None:
+        picture = weakref.ref(self.frame.image)
+        for face in self.faces:
+            if face._image is None or face._image() is None:  # noqa: SLF001
+                object.__setattr__(face, "_image", picture)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A plugin's views stay behind: another process may not have loaded the plugin.

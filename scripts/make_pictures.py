@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 
 import facereg
 from facereg import regions
+from facereg.measures.axes import find_axes
+from facereg.measures.colour import PLACES
+from facereg.measures.shapes import Shapes
+from facereg.measures.visibility import ellipse_points
 from facereg.types import Image
 from facereg.views import view
 
@@ -185,12 +189,49 @@ def write_id(picture: Image, mask: NDArray[np.bool_], value: int) -> None:
         cv2.putText(picture, text, at, font, scale, colour, thickness, cv2.LINE_AA)
 
 
+def measured_face() -> Image:
+    """Draw what is measured on a portrait: axes, heights and widths, and patches of skin."""
+    portrait = cv2.resize(astronaut()[60:310, 160:380], None, fx=3, fy=3)
+    (face,) = facereg.parse(portrait).faces
+    assert face.regions is not None
+    assert face.detection.landmarks is not None
+    axes = find_axes(face.detection.landmarks, face.regions)
+    assert axes is not None
+    out = np.asarray(portrait * 0.7 + 76, np.uint8)
+    dark, red = (40, 40, 40), (40, 40, 200)
+
+    def line(ends: NDArray[np.float64], colour: tuple[int, int, int], text: str) -> None:
+        (x0, y0), (x1, y1) = np.rint(ends).astype(int).tolist()
+        cv2.line(out, (x0, y0), (x1, y1), colour, 2, cv2.LINE_AA)
+        at = (max(x0, x1) + 6, (y0 + y1) // 2 - 4)
+        cv2.putText(out, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+
+    line(axes.eyes, dark, "")
+    x, y = axes.origin.astype(int).tolist()
+    cv2.putText(out, "scale", (x - 22, y - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, dark, 1, cv2.LINE_AA)
+    shapes = Shapes(face.regions, axes)
+    for name, text in ((("left_eye",), "opening"), (("lower_lip", "mouth_interior"), "mouth")):
+        shape = shapes.find(*name)
+        assert shape is not None
+        middle = axes.origin + shape.across * axes.across + shape.down * axes.down
+        line(middle + np.outer((-0.5, 0.5), shape.width * axes.across), red, "")
+        line(middle + np.outer((-0.5, 0.5), shape.height * axes.down), red, text)
+    for name, place in PLACES.items():
+        points = np.rint(ellipse_points(place, axes)).astype(np.int32)
+        cv2.polylines(out, [cv2.convexHull(points)], True, (30, 130, 30), 1, cv2.LINE_AA)
+        x, y = points.mean(0).astype(int).tolist()
+        label = name.replace("_", " ")
+        cv2.putText(out, label, (x - 40, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (30, 130, 30), 1)
+    return out
+
+
 PICTURES: dict[str, Callable[[], Image]] = {
     "failures.png": failures,
     "views.png": three_views,
     "first-picture.jpg": first_picture,
     "first-video.jpg": first_video,
     "regions.png": regions_with_names,
+    "measures.png": measured_face,
 }
 
 

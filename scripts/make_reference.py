@@ -1,4 +1,4 @@
-"""Write docs/reference/command-line.md and components.md from the program itself.
+"""Write command-line.md, components.md and measures.md of docs/reference/ from the program.
 
 Usage: python scripts/make_reference.py
 """
@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 import man_page  # noqa: E402
 
 from facereg import cli  # noqa: E402
+from facereg.measures import MEASURES  # noqa: E402
 from facereg.registry.docstrings import purpose  # noqa: E402
 from facereg.registry.registry import Component, Registry  # noqa: E402
 
@@ -26,6 +27,11 @@ NOTE = "<!-- Written by scripts/make_reference.py -->\n"
 INTRODUCTION = """\
 Written as `NAME:option=value,option=value`. `facereg plugins` lists them with those of your
 plugins, and `facereg plugins NAME` shows one.
+"""
+MEASURES_INTRODUCTION = """\
+Columns of `--stats` and `facereg measure`, and names in `face.measures`. Units: px, pixels of the
+frame; iod, distances between the eyes; deg, degrees; linear, light from 0 to 1.
+[Measures](../measures.md) explains them. A column `NAME_se` after a measure is its standard error, in the same unit.
 """
 
 
@@ -114,6 +120,23 @@ def describe(component: Component) -> Iterator[str]:
         yield ""
 
 
+def measures() -> str:
+    """Write every measure with its unit and its source."""
+    parts = [NOTE, "# Every measure\n", MEASURES_INTRODUCTION]
+    for group in dict.fromkeys(measure.group for measure in MEASURES):
+        parts.append(f"## {group.capitalize()}\n")
+        parts.append(
+            "| column | unit | what it is | error | needs | source |\n|---|---|---|---|---|---|"
+        )
+        for m in MEASURES:
+            if m.group == group:
+                error = "`_se`" if m.has_error else ""
+                row = (f"`{m.name}`", m.unit, m.meaning, error, ", ".join(m.needs), m.source)
+                parts.append(f"| {' | '.join(map(pipe, row))} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
 def markdown(text: str) -> str:
     """Turn the double backticks of docstrings into single ones."""
     return text.replace("``", "`")
@@ -125,9 +148,10 @@ def pipe(text: str) -> str:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     (FOLDER / "command-line.md").write_text(command_line(), encoding="utf-8")
     (FOLDER / "components.md").write_text(components(), encoding="utf-8")
+    (FOLDER / "measures.md").write_text(measures(), encoding="utf-8")
 
 
 if __name__ == "__main__":

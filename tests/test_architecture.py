@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("components", "checkpoint", "tracking"),
     ("hookspecs", "output", "checks"),
     ("registry",),
-    ("privacy", "matting"),
+    ("privacy", "matting", "measures"),
     ("views", "video"),
     ("pipeline", "sources", "masks"),
     ("_api", "sinks", "plugins", "testing", "batch"),
@@ -36,7 +36,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 #: Most entries that the package's own folder may have; rooms of single features come on top.
 MAX_ENTRIES = 28
-FEATURES = {"batch", "matting.py", "privacy", "web"}
+FEATURES = {"batch", "matting.py", "measures", "privacy", "web"}
 
 #: Imports that run down and are still wrong: a room -> what it must not know.
 BARRED = {

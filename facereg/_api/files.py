@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SourceError, missing_extra
 from ..masks.dump import MaskDump
+from ..measures.table import REASON, USABLE
+from ..measures.table import columns as measure_columns
 from ..regions import CLASSES
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ COLUMNS = {
     **dict.fromkeys(("x0", "y0", "x1", "y1"), "Int64"),
     "score": "float64",
 }
+
+
+#: The columns of measures that are no floats.
+MEASURED = {USABLE: "Int64", REASON: "string"}
 
 
 def open_masks(path: str | Path) -> MaskDump:
@@ -58,7 +64,7 @@ def read_stats(path: str | Path) -> pd.DataFrame:
         ``clock`` in UTC if the source was live, ``id``, box and ``score``, then for each class of
         pixel its ``CLASS_area`` in pixels, its centroid ``CLASS_x`` and ``CLASS_y`` in the frame,
         and its mean colour ``CLASS_b``, ``CLASS_g`` and ``CLASS_r``. A class that does not occur
-        has the area 0, and no centroid or colour.
+        has the area 0, and no centroid or colour. Then the columns that docs/measures.md describes.
 
     Raises:
         FaceregError: the file cannot be read; pandas, or for Parquet pyarrow, is not installed.
@@ -126,12 +132,14 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
         b, g, r = region["bgr"]
         values = {"area": region["area"], "x": x, "y": y, "b": b, "g": g, "r": r}
         row.update({f"{name}_{what}": value for what, value in values.items()})
+    row.update(row.pop("measures", None) or {})
     return row
 
 
 def _all_columns() -> list[str]:
     figures = ("area", "x", "y", "b", "g", "r")
-    return [*COLUMNS, *(f"{name}_{figure}" for name in CLASSES[1:] for figure in figures)]
+    regions = (f"{name}_{figure}" for name in CLASSES[1:] for figure in figures)
+    return [*COLUMNS, *regions, *measure_columns()]
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,6 +151,6 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
         table["clock"] = pd.to_datetime(table["clock"], utc=True, format="ISO8601")
     types = {}
     for name in table.columns:
-        known = COLUMNS.get(name)
+        known = COLUMNS.get(name) or MEASURED.get(name)
         types[name] = known or ("Int64" if name.endswith("_area") else "float64")
     return table.astype(types)

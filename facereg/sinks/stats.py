@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from .. import output
 from ..components import Run, Sink
 from ..errors import SinkError
 from ..hookspecs import hookimpl
+from ..measures import Motion, cells, measure_face
 from ..regions import CLASSES
 from ..types import Box, FrameResult, Image, RegionMasks, SourceInfo, utc_text
 from .tables import TABLES, Figures, Row, Table, open_table
@@ -38,6 +40,7 @@ class StatsSink(Sink):
         self._target: output.AtomicFile | None = None
         self._table: Table | None = None
         self._failed = False
+        self._motion = Motion()
         self._rows = 0
 
     def open(self, info: SourceInfo, run: Run) -> None:
@@ -60,7 +63,7 @@ class StatsSink(Sink):
             return
         assert self._table is not None
         assert self._target is not None
-        rows = measure_frame(result)
+        rows = self._rows_of(result)
         try:
             self._table.add(rows)
         except OSError as e:
@@ -68,6 +71,22 @@ class StatsSink(Sink):
             there = f"; {self._rows} rows are in {self._target.part}" if self._rows else ""
             raise SinkError(f"{self.path}: {e.strerror or e}{there}") from e
         self._rows += len(rows)
+
+    def _rows_of(self, result: FrameResult) -> list[Row]:
+        """Make the rows of a frame, with the speed of each face."""
+        rows = measure_frame(result)
+        time, image = result.frame.time, result.frame.image
+        return [
+            replace(
+                row,
+                measures=cells(
+                    self._motion.follow(
+                        face.id, time, measure_face(face.detection, face.regions, image)
+                    )
+                ),
+            )
+            for row, face in zip(rows, result.faces, strict=False)
+        ] or rows
 
     def close(self) -> None:
         """Give the file its name; after a failure, leave what was written under the temporary."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from ..errors import missing_extra
+from ..measures import columns as measure_columns
+from ..measures.table import REASON, USABLE
 from ..regions import CLASSES
 from ..types import Box
 
@@ -23,14 +25,14 @@ ROW_GROUP = 4096
 
 
 class Figures(NamedTuple):
-    """What is measured of one region: pixels, centroid in pixels of the frame, mean BGR."""
+    """What is measured of one region: pixels, centroid in the frame, mean BGR if known."""
 
     area: int
     x: float
     y: float
-    b: float
-    g: float
-    r: float
+    b: float | None
+    g: float | None
+    r: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +44,7 @@ class Row:
         clock: when it was taken, of a live source.
         id, box, score: of the face; None if there is none.
         regions: by class, those that occur.
+        measures: by column, those that could be measured.
     """
 
     index: int
@@ -51,6 +54,7 @@ class Row:
     box: Box | None = None
     score: float | None = None
     regions: Mapping[str, Figures] = field(default_factory=dict)
+    measures: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
 class Table(ABC):
@@ -119,6 +123,7 @@ class JsonLinesTable(Table):
                 name: {"area": f.area, "centroid": [f.x, f.y], "bgr": [f.b, f.g, f.r]}
                 for name, f in row.regions.items()
             },
+            "measures": dict(row.measures),
         }
 
 
@@ -138,6 +143,7 @@ class ParquetTable(Table):
         self._arrow: Any = pa
         types = {"index": pa.int64(), "clock": pa.string(), "id": pa.int64()}
         types |= dict.fromkeys(("x0", "y0", "x1", "y1"), pa.int64())
+        types |= {USABLE: pa.int64(), REASON: pa.string()}
         kinds = [
             types.get(name, pa.int64() if name.endswith("_area") else pa.float64())
             for name in columns(has_clock)
@@ -184,7 +190,8 @@ def columns(has_clock: bool) -> list[str]:
     """Return the names of the columns."""
     clock = ("clock",) if has_clock else ()
     names = ("index", "time", *clock, "id", "x0", "y0", "x1", "y1", "score")
-    return [*names, *(f"{name}_{what}" for name in CLASSES[1:] for what in REGION_COLUMNS)]
+    regions = (f"{name}_{what}" for name in CLASSES[1:] for what in REGION_COLUMNS)
+    return [*names, *regions, *measure_columns()]
 
 
 def _cells(row: Row, has_clock: bool, nothing: object) -> list[object]:
@@ -195,4 +202,4 @@ def _cells(row: Row, has_clock: bool, nothing: object) -> list[object]:
     cells += [row.id, *(row.box or ()), row.score]
     for name in CLASSES[1:]:
         cells += row.regions.get(name, (0, *[nothing] * (len(REGION_COLUMNS) - 1)))
-    return cells
+    return cells + [row.measures.get(name, nothing) for name in measure_columns()]

@@ -65,6 +65,10 @@ def test_a_jsonl_has_the_regions_that_occur(tmp_path: Path):
                 "left_eye": {"area": 1, "centroid": [14, 22], "bgr": [250, 0, 0]},
                 "upper_lip": {"area": 6, "centroid": [11, 20.5], "bgr": [0, 10, 200]},
             },
+            "measures": {
+                "usable": 0,
+                "unusable_because": "needs landmarks, which the detector did not give",
+            },
         }
     ]  # fmt: skip
 
@@ -83,9 +87,9 @@ def test_every_frame_has_a_row_for_each_face_or_one_with_an_empty_id(tmp_path: P
     ids = {r.frame.index: [face.id for face in r.faces] or [nothing] for r in results}
     assert found == [(index, number) for index, numbers in ids.items() for number in numbers]
     empty = rows(tmp_path / f"a.{ending}")[0]
-    assert {value for key, value in empty.items() if key not in ("index", "time", "regions")} == {
-        nothing
-    }
+    assert {
+        value for key, value in empty.items() if key not in ("index", "time", "regions", "measures")
+    } == {nothing}
     assert sink.report == {"path": str(tmp_path / f"a.{ending}"), "rows": len(found)}
     assert sink.outputs == (str(tmp_path / f"a.{ending}"),)
     assert [p.name for p in tmp_path.iterdir()] == [f"a.{ending}"]
