@@ -31,7 +31,8 @@ plugins, and `facereg plugins NAME` shows one.
 MEASURES_INTRODUCTION = """\
 Columns of `--stats` and `facereg measure`, and names in `face.measures`. Units: px, pixels of the
 frame; iod, distances between the eyes; deg, degrees; linear, light from 0 to 1.
-[Measures](../measures.md) explains them. A column `NAME_se` after a measure is its standard error, in the same unit.
+[Measures](../measures.md) explains them. A column `NAME_se` after a measure is its standard error,
+in the same unit.
 """
 
 
