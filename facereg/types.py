@@ -439,6 +439,9 @@ class FrameResult:
         faces: its faces, in no particular order.
         parsed: whether the frame could be parsed. If not, nobody knows what faces are in it, and
             views that hide faces hide the whole frame.
+        held: faces that were not found in this frame, or are wider than they were found, and have
+            to be hidden. Only views that hide look at them: they are in no mask and no statistics.
+            A face that has no number has the id -1.
         find_view: finds the views that `draw` knows by name; None knows the built-in ones.
 
     >>> result
@@ -448,6 +451,7 @@ class FrameResult:
     frame: Frame
     faces: tuple[Face, ...] = ()
     parsed: bool = True
+    held: tuple[Face, ...] = ()
     find_view: Callable[[str], Callable[[FrameResult], Image]] | None = field(
         default=None, repr=False
     )
@@ -464,7 +468,7 @@ class FrameResult:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A plugin's views stay behind: another process may not have loaded the plugin.
-        return FrameResult, (self.frame, self.faces, self.parsed)
+        return FrameResult, (self.frame, self.faces, self.parsed, self.held)
 
     def labels(self) -> Labels:
         """Compose the label map of the whole frame, (H, W) uint8 class ids.

@@ -14,6 +14,7 @@ from typing import cast
 from ..checks import describe_component, wrap_errors
 from ..components import Detector, Segmenter, Source
 from ..errors import FaceregError, PluginError, UsageError
+from ..privacy.guard import NEAR_DETECTOR, WHOLE_DETECTOR, Guard
 from ..registry.registry import Registry, split_spec
 
 #: The components of a run that names none.
@@ -30,6 +31,23 @@ def build_segmenter(registry: Registry, spec: str, smooth: bool | None) -> Segme
     if smooth is not None and "smooth" not in registry.find("segmenter", name).options():
         raise UsageError(f"segmenter {name}: has no smoothing; leave --smooth and --no-smooth out")
     return cast(Segmenter, registry.build("segmenter", spec, smooth=smooth))
+
+
+def build_guard(registry: Registry, spec: str | None) -> Guard | None:
+    """Build what searches for faces that are only to be hidden.
+
+    Args:
+        registry: finds the detectors.
+        spec: the detector of whole frames; ``none`` builds no guard; None is the default one.
+    """
+    if spec == "none":
+        return None
+    whole = registry.build("detector", WHOLE_DETECTOR if spec is None else spec)
+    try:
+        return Guard(whole, registry.build("detector", NEAR_DETECTOR))
+    except BaseException:
+        whole.close()
+        raise
 
 
 def close_component(kind: str, component: Source | Detector | Segmenter) -> None:

@@ -15,12 +15,20 @@ from typing import Literal
 
 from ..components import FindView
 from ..errors import FaceregError, UsageError
+from ..pipeline.hold_thread import make_hold
 from ..pipeline.processor import Processor
 from ..pipeline.settings import Settings
 from ..pipeline.totals import Totals
 from ..registry.registry import Registry
 from ..types import FrameResult
-from .components import DETECTOR, SEGMENTER, build_segmenter, close_component, keep_after_fork
+from .components import (
+    DETECTOR,
+    SEGMENTER,
+    build_guard,
+    build_segmenter,
+    close_component,
+    keep_after_fork,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +46,8 @@ def process(  # noqa: PLR0913  (keywords with the names of the flags)
     detect_every: int = Settings.detect_every,
     look_back: int | None = None,
     on_error: Literal["stop", "skip"] = "stop",
+    hold: float | None = None,
+    guard: str | None = None,
 ) -> Results:
     """Find and parse the faces in every frame of a source.
 
@@ -58,6 +68,10 @@ def process(  # noqa: PLR0913  (keywords with the names of the flags)
             before it was found; None: as many as are needed for a recording, 0 for a live source.
         on_error: whether a frame on which a detector or segmenter fails ends the run, or comes
             without faces and is counted in ``totals.skipped``.
+        hold: for results that are drawn with ``blur``, ``pixelate`` or ``fill``: seconds for which
+            a face is hidden after it was last seen. None holds nobody.
+        guard: with ``hold``, what searches besides for faces that are only to be hidden; None is
+            an eager ``mtcnn``, and ``"none"`` is nothing.
 
     Returns:
         An iterator over the frames' results, in order. Its ``totals`` count frames and faces.
@@ -81,7 +95,11 @@ def process(  # noqa: PLR0913  (keywords with the names of the flags)
         on_error=on_error,
     )
     names = _Names(str(source), detector, segmenter, tuple(map(str, plugins)))
-    return Results(_Run(names, settings, start, smooth))
+    if guard is not None and hold is None:
+        raise UsageError(f"guard={guard!r}: only with hold=SECONDS")
+    if hold is not None and not hold >= 0:
+        raise UsageError(f"hold={hold}: must be at least 0")
+    return Results(_Run(names, settings, start, smooth, _Holding(hold, guard)))
 
 
 class Results(Iterator[FrameResult]):
@@ -149,15 +167,29 @@ class _Names:
     plugins: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Holding:
+    """How faces are held for views that hide, as the caller said."""
+
+    seconds: float | None
+    guard: str | None
+
+
 class _Run:
     """What stands behind `Results`, and outlives it by the moment that closing takes."""
 
     def __init__(
-        self, names: _Names, settings: Settings, start: float | None, smooth: bool | None
+        self,
+        names: _Names,
+        settings: Settings,
+        start: float | None,
+        smooth: bool | None,
+        holding: _Holding,
     ) -> None:
         self.names = names
         self.totals = Totals()
         self._settings, self._start, self._smooth = settings, start, smooth
+        self._holding = holding
         self._process = os.getpid()
         self._lock = threading.RLock()
         self._processor: Processor | None = None
@@ -217,8 +249,14 @@ class _Run:
             opened.callback(close_component, "detector", detector)
             segmenter = build_segmenter(registry, names.segmenter, self._smooth)
             opened.callback(close_component, "segmenter", segmenter)
+            holds, guard = self._holding.seconds is not None, None
+            if holds and (guard := build_guard(registry, self._holding.guard)) is not None:
+                opened.callback(guard.close)
             source = registry.open_source(names.source, start=self._start)
-            processor = Processor(source, detector, segmenter, (), self._settings)
+            hold = None
+            if holds:
+                hold = make_hold(guard, source.info, self._settings, self._holding.seconds)
+            processor = Processor(source, detector, segmenter, (), self._settings, hold=hold)
             opened.pop_all()  # from now on the processor closes them
         self.totals, self._find_view = processor.totals, registry.view
         return processor

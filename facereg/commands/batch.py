@@ -221,6 +221,8 @@ def _check(args: argparse.Namespace, threads: int) -> str:
     name, _, given = split_spec(spec)
     if threads and "threads" in registry.find("segmenter", name).options().keys() - given.keys():
         spec += f"{',' if ':' in spec else ':'}threads={threads}"
+    if args.guard not in (None, "none"):
+        registry.build("detector", args.guard).close()
     registry.build("segmenter", spec).close()
     registry.build("detector", args.detector).close()
     return spec

@@ -267,6 +267,29 @@ PROCESSING = (
         },
     ),
     Option(
+        ("--hold",),
+        reads="outputs",
+        batch="shared",
+        changes_faces=False,  # held faces are in no mask
+        keywords={
+            "type": values.seconds,
+            "metavar": "T",
+            "help": "go on hiding a face for T after it was last seen (default: 0.3 s if the view "
+            "is blur, pixelate or fill)",
+        },
+    ),
+    Option(
+        ("--guard",),
+        reads="outputs",
+        batch="shared",
+        changes_faces=False,  # likewise
+        keywords={
+            "metavar": "DETECTOR",
+            "help": "what searches besides for faces that are only to be hidden, or none (default: "
+            "an eager mtcnn if the view is blur, pixelate or fill)",
+        },
+    ),
+    Option(
         ("--start",),
         reads="source",
         batch="shared",

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from .._api.components import build_segmenter
+from .._api.components import build_guard, build_segmenter
 from .._version import __version__
 from ..components import Segmenter, Sink, Source
 from ..errors import FaceregError, UsageError, clean_text
 from ..masks.outputs import forget_outputs, is_replaceable, remember_outputs
 from ..masks.resume import ExactResume
 from ..output import stamp
+from ..pipeline.hold_thread import make_hold
 from ..pipeline.processor import Processor
 from ..pipeline.settings import Settings
 from ..pipeline.totals import Totals
@@ -107,8 +108,12 @@ def execute(
         if isinstance(sink, MasksSink):
             others = [Path(path) for path in (args.output, args.stats) if path]
             sink.note_files(Path(args.source), others)
+    hides = registry.hides_faces or args.hold is not None or args.guard is not None
+    guard = build_guard(registry, args.guard) if hides else None
     source = viewer.open_source(registry)
-    processor = Processor(source, detector, segmenter, [*sinks, *watchers], settings, resume)
+    hold = make_hold(guard, source.info, settings, args.hold) if hides else None
+    sinks += watchers
+    processor = Processor(source, detector, segmenter, sinks, settings, resume=resume, hold=hold)
     interrupted = True
     try:
         interrupted = _run_until_signalled(processor)
@@ -297,6 +302,7 @@ def _summary(totals: Totals) -> str:
         "dropped": totals.dropped,
         "skipped": totals.skipped,
         "cached": totals.cached,
+        "held": totals.held,
     }
     more = "".join(f", {count} {what}" for what, count in notes.items() if count)
     outputs = "".join(f"\n  {clean_text(path)}" for path in totals.outputs)

@@ -1,9 +1,9 @@
 """The pipeline: frames from a source, through a detector and a segmenter, into sinks.
 
-Four threads. The reader's owns the source, the detector's the detector, the parser's the tracker
-and the segmenter; the thread that calls `Processor.run` has the sinks, so that windows are handled
-where window systems want them. Results come in the order of the frames and do not depend on which
-thread waits for which.
+Four threads, and a fifth if a view hides faces. The reader's owns the source, the detector's the
+detector, the parser's the tracker and the segmenter; the thread that calls `Processor.run` has the
+sinks, so that windows are handled where window systems want them. Results come in the order of the
+frames and do not depend on which thread waits for which.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from functools import partial
 
 from ..checkpoint import Resume
 from ..components import Detector, EndRun, Run, Segmenter, Sink, Source, Status
+from ..privacy.hold import Hold
 from ..tracking.tracker import Tracker
 from ..types import FrameResult
 from .channel import End
+from .hold_thread import HoldThread
 from .parser import Parser
-from .parser_thread import POLL_SECONDS, ParserThread
+from .parser_thread import CAPACITY, CAPACITY_LIVE, POLL_SECONDS, ParserThread
 from .reader import Reader
 from .settings import Settings
 from .sink_group import SinkGroup
@@ -36,6 +38,8 @@ class Processor:
         sinks: not yet open; the processor opens and closes them.
         settings: the rest.
         resume: lets the run continue where an earlier one was cut off, or None.
+        hold: adds the faces that have to be hidden though they were not found, or None; the
+            processor closes it.
 
     Attributes:
         totals: what it has done so far.
@@ -48,7 +52,9 @@ class Processor:
         segmenter: Segmenter | None,
         sinks: Sequence[Sink] = (),
         settings: Settings | None = None,
+        *,
         resume: Resume | None = None,
+        hold: Hold | None = None,
     ) -> None:
         settings = settings or Settings()
         self.totals = Totals()
@@ -56,6 +62,8 @@ class Processor:
         self._reader, self._sinks = Reader(source), SinkGroup(sinks, settings.on_sink_error)
         follows = not (source.info.stills or detector.tracks)
         look_back = settings.frames_to_look_back(live=source.info.live) if follows else 0
+        if hold is not None and source.info.live:
+            look_back = 0  # the guard looks back, and results are delayed once only
         tracker = Tracker(settings.detect_every, look_back) if follows else None
         self._parser = Parser.build(detector, segmenter, tracker, settings)
         self._thread = ParserThread(
@@ -65,6 +73,11 @@ class Processor:
             duration=settings.duration,
             look_back=look_back,
         )
+        self._hold = hold
+        self._held = None
+        if hold is not None:
+            capacity = CAPACITY_LIVE if source.info.live else CAPACITY
+            self._held = HoldThread(self._thread.results, hold, capacity)
         self._stop = threading.Event()
         self._failed = False
         self._is_closed = False
@@ -118,10 +131,14 @@ class Processor:
     def _results(self) -> Iterator[FrameResult]:
         """Yield results as they come, and tick the sinks while none comes."""
         self._thread.start()
+        results = self._thread.results
+        if self._held is not None:
+            self._held.start()
+            results = self._held.results
         started = time.perf_counter()
         while not self._stop.is_set():
             try:
-                result = self._thread.results.get(POLL_SECONDS)
+                result = results.get(POLL_SECONDS)
             except End:
                 break
             finally:
@@ -140,6 +157,8 @@ class Processor:
         """Take over what other threads have counted."""
         self.totals.dropped = self._reader.frames.dropped
         self.totals.skipped = self._parser.skipped
+        if self._hold is not None:
+            self.totals.held = self._hold.held
         if self._resume is not None:
             self.totals.cached = min(self._resume.cached, self.totals.frames)
 
@@ -177,6 +196,8 @@ class Processor:
         self._is_closed = True
         error = _first(error, self._reader.stop)
         hangs = _first(None, self._thread.close)
+        if self._held is not None:
+            hangs = _first(hangs, self._held.close)
         error = _first(error or hangs, self._reader.close) if hangs is None else error or hangs
         self._failed = error is not None
         error = self._sinks.close(error)

@@ -27,6 +27,8 @@ OUTLINED = class_ids(["face", "glasses"])
 #: Minimum share of its box that a face's pixels fill. If they fill less, the segmenter did not see
 #: the face, and the whole box is hidden.
 MIN_FACE_SHARE = 0.2
+#: Share of its width by which a held face that was never parsed is widened to hide hair, too.
+HEAD_SHARE = 0.4
 #: A patch of a face's pixels that is smaller than this share of the largest patch is a stray one:
 #: the outline does not reach out for it.
 STRAY_SHARE = 0.05
@@ -53,7 +55,8 @@ def hidden_areas(result: FrameResult, ids: tuple[int, ...], margin: float) -> It
     No pixel is in two areas: it belongs to the nearer face, whose box is larger.
 
     Args:
-        result: a frame and its faces. A frame that could not be parsed is one area.
+        result: a frame, its faces and those that are held. A frame that could not be parsed is one
+            area.
         ids: the classes to hide. With all classes of ``face``, the filled outline is hidden.
         margin: how far an area reaches beyond that, as a share of the face's width.
     """
@@ -64,6 +67,14 @@ def hidden_areas(result: FrameResult, ids: tuple[int, ...], margin: float) -> It
     faces = sorted(result.faces, key=lambda f: (f.detection.box.area, f.detection.box))
     own = {id(face): regions for face, regions in result.owned()}
     areas = [_area(face, own.get(id(face)), ids, margin, size) for face in faces]
+    found = {face.id: i for i, face in enumerate(faces)}
+    for face in sorted(result.held, key=lambda f: (f.detection.box.area, f.detection.box)):
+        held = _held_area(face, ids, margin, size)
+        if face.id not in found:
+            areas.append(held)
+        elif WHOLE_FACE.issubset(ids):  # one area for what is one face: no seam
+            areas[found[face.id]] = _joined(areas[found[face.id]], held)
+    areas = [area for area in areas if area.box.area]
     for i, area in enumerate(areas):
         for nearer in areas[i + 1 :]:
             shared = area.box.shared(nearer.box)
@@ -114,10 +125,42 @@ def _area(
     return _grown(span, mask, across, margin, size)
 
 
+def _held_area(face: Face, ids: tuple[int, ...], margin: float, size: tuple[int, int]) -> Area:
+    """Find what to hide of a face where it was not found: its mask was carried there, if any."""
+    box, regions = face.detection.box, face.regions
+    if regions is None and not WHOLE_FACE.issuperset(ids):
+        box = box.grown(round(HEAD_SHARE * box.width))  # nobody knows where its hair is
+    span = box.clip(*size)
+    if regions is not None:
+        span = span.joined(regions.box) if span.area else regions.box
+    mask: Mask = np.zeros((span.height, span.width), np.uint8)
+    if regions is not None:
+        mask[regions.box.moved(-span.x0, -span.y0).slices] = _chosen(regions.labels, ids)
+    if regions is None or WHOLE_FACE.issubset(ids):
+        _fill_ellipse(mask, box.moved(-span.x0, -span.y0))
+    return _grown(span, mask, _width(face), margin, size)
+
+
+def _joined(one: Area, other: Area) -> Area:
+    """Make one area of two of the same face."""
+    if not other.box.area or not one.box.area:
+        return one if one.box.area else other
+    span = one.box.joined(other.box)
+    mask: Mask = np.zeros((span.height, span.width), np.uint8)
+    for area in (one, other):
+        mask[area.box.moved(-span.x0, -span.y0).slices] |= area.mask
+    return Area(span, mask, max(one.face_width, other.face_width))
+
+
 def _fill_outline(mask: Mask, parts: Mask, box: Box) -> None:
     """Fill the hull of a face's parts and the ellipse in its box, in place."""
     contours, _ = cv2.findContours(parts, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.fillConvexPoly(mask, cv2.convexHull(np.concatenate(contours)), 255)
+    _fill_ellipse(mask, box)
+
+
+def _fill_ellipse(mask: Mask, box: Box) -> None:
+    """Fill the ellipse in a box, in place."""
     middle = (round((box.x0 + box.x1 - 1) / 2), round((box.y0 + box.y1 - 1) / 2))
     axes = (math.ceil(box.width / 2), math.ceil(box.height / 2))
     cv2.ellipse(mask, middle, axes, 0, 0, 360, 255, cv2.FILLED)

@@ -16,6 +16,9 @@ from ..regions import class_ids
 from ..types import Face, FrameResult, Image
 from .loading import Component, takes_regions
 
+#: Views that hide faces: a run with one of them holds faces through gaps.
+HIDING_VIEWS = frozenset({"blur", "pixelate", "fill"})
+
 
 class Drawing:
     """A view with its regions and options: a function from a result to a picture.
@@ -24,11 +27,21 @@ class Drawing:
         draw: the view's function, which takes the result alone.
         only: ids of the faces that it is drawn for; None is all that are not excluded.
         excluded: ids of the faces that it is not drawn for; None is none.
+        hides: whether it hides faces.
+
+    Attributes:
+        hides: likewise.
     """
 
     def __init__(
-        self, draw: View, only: tuple[int, ...] | None, excluded: tuple[int, ...] | None
+        self,
+        draw: View,
+        only: tuple[int, ...] | None,
+        excluded: tuple[int, ...] | None,
+        *,
+        hides: bool = False,
     ) -> None:
+        self.hides = hides
         self._draw, self._only, self._excluded = draw, only, excluded
         self._absent = set((only or ()) + (excluded or ()))
 
@@ -87,7 +100,7 @@ def drawing(component: Component, regions: str, options: dict[str, str]) -> Draw
         picture: Image = draw(result, *arguments, **values)
         return picture
 
-    return Drawing(view, only, excluded)
+    return Drawing(view, only, excluded, hides=name in HIDING_VIEWS)
 
 
 def chosen_faces(
@@ -106,7 +119,7 @@ def chosen_faces(
 
     own = {id(face): replace(face, regions=regions) for face, regions in result.owned()}
     faces = tuple(own.get(id(face), face) for face in result.faces if wanted(face))
-    return replace(result, faces=faces)
+    return replace(result, faces=faces, held=tuple(filter(wanted, result.held)))
 
 
 def _checked(component: Component) -> Callable[..., Image]:

@@ -256,6 +256,11 @@ class Registry:
             self._views[spec] = drawing(self.find("view", name), regions, options)
         return self._views[spec]
 
+    @property
+    def hides_faces(self) -> bool:
+        """Whether a view that hides faces has been asked for."""
+        return any(view.hides for view in self._views.values())
+
     def absent_faces(self) -> dict[str, tuple[int, ...]]:
         """List the views that name faces which no result had: the view -> the ids."""
         used = {spec: view.absent for spec, view in self._views.items()}

@@ -30,6 +30,8 @@ SAMPLES: dict[str, list[str]] = {
     "max_faces": ["--max-faces=2"],
     "detect_every": ["--detect-every=3"],
     "look_back": ["--look-back=4"],
+    "hold": ["--hold=0.5"],
+    "guard": ["--guard=none"],
     "start": ["--start=1:05.5"],
     "duration": ["--duration=90"],
     "smooth": ["--no-smooth"],

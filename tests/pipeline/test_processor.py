@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -308,7 +309,7 @@ def test_sinks_are_told_what_made_the_results() -> None:
     sink = Notes()
     Processor(Numbers(1), One(), None, [sink], Settings(provenance={"detector": "one"})).run()
     assert sink.run.provenance == {"detector": "one"}
-    assert sink.run.status() == Status(frames=1, faces=1)
+    assert dataclasses.replace(sink.run.status(), stages={}) == Status(frames=1, faces=1)
 
 
 @pytest.mark.slow
