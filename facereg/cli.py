@@ -44,6 +44,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "facereg batch 'interviews/**' --stats",
         "facereg batch videos -o out --shard 3/8",
         "facereg batch --merge -o out",
+        "facereg batch videos -o out --on ray:head:6379",
     ),
     "serve": (
         "facereg serve 0",
@@ -186,6 +187,21 @@ def _batch(add: _Adder) -> None:
         help="try recordings again that failed by themselves in an earlier batch",
     )
     group = batch.add_argument_group("several machines")
+    group.add_argument(
+        "--on",
+        type=values.executor,
+        default="local",
+        metavar="local|ray|ray:ADDRESS",
+        help="where: processes here, a Ray cluster on this machine, or the one at HOST:PORT "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--cpus-per-job",
+        type=values.positive_int,
+        default=1,
+        metavar="N",
+        help="CPUs that each recording gets on a Ray cluster (default: %(default)s)",
+    )
     group.add_argument(
         "--shard",
         type=values.shard,

@@ -252,6 +252,30 @@ def write_file(path: Path, data: bytes) -> None:
         raise SinkError(f"{path}: {e.strerror or e}") from e
 
 
+def move_into_place(made: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a complete file or folder its final name, on the same file system.
+
+    Args:
+        made: the file or folder.
+        path: the final name.
+        overwrite: whether it may replace a file or folder of that name.
+
+    Raises:
+        SinkError: the name is taken and may not be, or it cannot be renamed.
+    """
+    try:
+        if made.is_dir():
+            if overwrite and path.is_dir():
+                path.rename(made.with_name(temporary_name(path.name, word="old")))
+            made.rename(path)  # never replaces a folder with something in it
+        else:
+            _rename(made, path, overwrite)
+    except FileExistsError:
+        raise SinkError(f"{path} appeared in the meantime") from None
+    except OSError as e:
+        raise SinkError(f"{path}: {e.strerror or e}") from e
+
+
 def discard(*paths: Path | None) -> None:
     """Remove files, if they exist and can be removed."""
     for path in paths:

@@ -64,6 +64,11 @@ class Journal:
             self._end_torn_line()
             self._opened = opened.pop_all()
 
+    @property
+    def tries(self) -> Path:
+        """A hidden folder beside it, for what is not finished; nobody else uses it."""
+        return self._path.with_suffix(".tries")
+
     def decide(self, job: Job, *, overwrite: bool = False, retry_failed: bool = False) -> None:
         """Decide whether a job must run, and whether it may: skip it, fail it, or let it wait.
 

@@ -28,9 +28,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from ..errors import clean_text
 from .plan import Figures, Job
@@ -63,6 +63,24 @@ class Observer(Protocol):
         """Be called about ten times a second."""
 
 
+class Records:
+    """Lines that processes said, in order, until somebody takes them."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Child, bytes]] = queue.SimpleQueue()
+
+    def put(self, child: Child, line: bytes) -> None:
+        """Add a line."""
+        self._queue.put((child, line))
+
+    def take(self, seconds: float = 0.0) -> Iterator[tuple[Child, bytes]]:
+        """Yield what is there; wait for it if there is nothing yet."""
+        with contextlib.suppress(queue.Empty):
+            yield self._queue.get(timeout=seconds) if seconds else self._queue.get(block=False)
+            while True:
+                yield self._queue.get(block=False)
+
+
 @dataclass(eq=False)
 class Child:
     """The process of a job.
@@ -80,6 +98,44 @@ class Child:
     stderr: IO[bytes]
     heard: float = field(default_factory=time.monotonic)
     listener: threading.Thread | None = None
+
+    @classmethod
+    def start(
+        cls, job: Job, command: Sequence[str], environment: Mapping[str, str] | None, said: Records
+    ) -> Child:
+        """Start a process, and a thread that puts what it says into ``said``."""
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the process has ended)
+        # In a session of its own, Ctrl-C in a terminal does not reach it but through us, once.
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+            env=environment, start_new_session=True,
+        )  # fmt: skip
+        child = cls(job, process, stderr)
+        child.listener = threading.Thread(target=child._listen, args=(said,), daemon=True)
+        child.listener.start()
+        return child
+
+    def _listen(self, said: Records) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                said.put(self, line)
+
+    def finish(self, said: Records) -> Iterator[tuple[Child, bytes]]:
+        """Wait for the last words of a process that has ended, and yield what was said."""
+        assert self.listener is not None
+        self.listener.join(LAST_WORDS_SECONDS)  # a process that it started may hold the pipe
+        yield from said.take()
+
+    def describe_hang(self, seconds: float) -> bytes:
+        """Write the record of a process that said nothing for so long, in its place."""
+        text = f"killed: it hung, with no frame for {seconds:.0f} s"
+        return json.dumps({"event": "error", "text": text, "own_fault": True}).encode()
+
+    def close(self) -> str:
+        """Read the end of its stderr, and close it."""
+        with self.stderr:
+            return self.last_words()
 
     def interrupt(self) -> None:
         """Ask it to finish its files and end; asked again, it ends at once."""
@@ -137,21 +193,18 @@ class Pool:
         self._environment = environment
         self._max_silent_seconds = max_silent_seconds
         self._running: list[Child] = []
-        self._records: queue.SimpleQueue[tuple[Child, bytes]] = queue.SimpleQueue()
+        self._records = Records()
 
     def run(self) -> None:
         """Run what is waiting. After `interrupt`, nothing more is begun and the rest finishes."""
         try:
             while self._start_waiting() or self._running:
-                self._take_records(POLL_SECONDS)
+                self._take(self._records.take(POLL_SECONDS))
                 for child in list(self._running):
                     if child.process.poll() is not None:
                         self._end(child)
                     elif time.monotonic() - child.heard > self._max_silent_seconds:
-                        child.job.own_fault = True
-                        child.job.error = (
-                            f"killed: it hung, with no frame for {self._max_silent_seconds:.0f} s"
-                        )
+                        take_record(child.job, child.describe_hang(self._max_silent_seconds))
                         child.kill()
                 self._observer.tick()
         finally:
@@ -183,38 +236,33 @@ class Pool:
         return bool(waiting)
 
     def _start(self, job: Job) -> None:
-        stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the process has ended)
-        # In a session of its own, Ctrl-C in a terminal does not reach it but through us, once.
-        process = subprocess.Popen(
-            self._command(job), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-            env=self._environment, start_new_session=True,
-        )  # fmt: skip
-        child = Child(job, process, stderr)
-        child.listener = threading.Thread(target=self._listen, args=(child,), daemon=True)
-        child.listener.start()
+        child = Child.start(job, self._command(job), self._environment, self._records)
         self._running.append(child)
         if self.interrupted:
             child.interrupt()
 
-    def _listen(self, child: Child) -> None:
-        assert child.process.stdout is not None
-        with child.process.stdout as lines:
-            for line in lines:
-                self._records.put((child, line))
+    def _take(self, said: Iterable[tuple[Child, bytes]]) -> None:
+        for child, line in said:
+            child.heard = time.monotonic()
+            take_record(child.job, line)
 
-    def _take_records(self, seconds: float) -> None:
-        """Take what processes said; wait for it if nothing was said yet."""
-        with contextlib.suppress(queue.Empty):
-            child, line = (
-                self._records.get(timeout=seconds) if seconds else self._records.get(False)
-            )
-            while True:
-                with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
-                    self._take(child, json.loads(line))
-                child, line = self._records.get(block=False)
+    def _end(self, child: Child) -> None:
+        """Note how a job ended."""
+        self._take(child.finish(self._records))
+        self._running.remove(child)
+        job, words = child.job, child.close()
+        if self._debug:
+            sys.stderr.write(words)
+        code = child.process.returncode
+        end_job(job, code, words, retries=self._retries, interrupted=self.interrupted)
+        if job.state != "waiting":
+            self._observer.ended(job)
 
-    def _take(self, child: Child, record: dict[str, Any]) -> None:
-        job, child.heard = child.job, time.monotonic()
+
+def take_record(job: Job, line: bytes) -> None:
+    """Note what the process of a job said; what is no record is ignored."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+        record = json.loads(line)
         match record["event"]:
             case "opened":
                 job.total = record["total"]
@@ -230,30 +278,28 @@ class Pool:
             case "error":
                 job.error, job.own_fault = record["text"], record["own_fault"]
 
-    def _end(self, child: Child) -> None:
-        """Note how a job ended."""
-        assert child.listener is not None
-        child.listener.join(LAST_WORDS_SECONDS)  # a process that it started may hold the pipe
-        self._take_records(0)
-        self._running.remove(child)
-        job, code = child.job, child.process.returncode
-        with child.stderr:
-            words = child.last_words()
-        if self._debug:
-            sys.stderr.write(words)
-        if code == 0:
-            job.state = "done"
-        elif self.interrupted and (code == 130 or code < 0):
-            job.state = "interrupted"
-        elif job.attempts <= self._retries and not self.interrupted:
-            job.state = "waiting"
-            log.warning("%s: %s; trying again", job.source, job.error or _describe(code, words))
-        else:
-            if job.error is None:
-                job.error, job.own_fault = _describe(code, words), True
-            job.fail(job.error)
-        if job.state != "waiting":
-            self._observer.ended(job)
+
+def end_job(job: Job, code: int, words: str, *, retries: int, interrupted: bool) -> None:
+    """Set the state of a job whose process has ended.
+
+    Args:
+        job: it waits again if it may be tried again.
+        code: of the process.
+        words: the end of its stderr.
+        retries: how often a job that failed is begun again.
+        interrupted: whether the batch was.
+    """
+    if code == 0:
+        job.state = "done"
+    elif interrupted and (code == 130 or code < 0):
+        job.state = "interrupted"
+    elif job.attempts <= retries and not interrupted:
+        job.state = "waiting"
+        log.warning("%s: %s; trying again", job.source, job.error or _describe(code, words))
+    else:
+        if job.error is None:
+            job.error, job.own_fault = _describe(code, words), True
+        job.fail(job.error)
 
 
 def _describe(code: int, words: str) -> str:

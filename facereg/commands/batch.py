@@ -14,10 +14,11 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..batch.cluster import Cluster, Resources, connected
 from ..batch.journal import Journal
 from ..batch.plan import Job, OutputKind, Shard, make_plan, take_shard
 from ..batch.pool import Pool
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if shard:
         jobs = take_shard(jobs, shard)
     at_once = _at_once(args.jobs, len(jobs))
-    threads = cores() // at_once or 1 if at_once > 1 else 0
+    threads = _threads(args, at_once)
     segmenter = _check(args, threads)
     check_parent(folder)
     with contextlib.suppress(FileExistsError):
@@ -185,28 +186,48 @@ def _run_jobs(
 ) -> bool:
     """Run what waits; return whether a signal came."""
     reporter = _Reporter(jobs, journal, show=not args.quiet)
-    environment = dict(os.environ)
-    if threads:
-        environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
-    pool = Pool(
-        jobs,
-        lambda job: command(job, segmenter, args),
-        reporter,
-        at_once=at_once,
-        environment=environment,
-        retries=args.retries,
-        debug=args.debug,
-    )
-    signals = 0
+    limits = dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {}
 
-    def interrupt(*_: object) -> None:
-        nonlocal signals
-        signals += 1
-        pool.interrupt(signals)
+    def arguments(job: Job, outputs: Mapping[OutputKind, Path] | None = None) -> list[str]:
+        return run_arguments(job, outputs, segmenter, args)
 
-    with signals_handled_by(interrupt), contextlib.closing(reporter):
-        pool.run()
-    return pool.interrupted
+    with contextlib.ExitStack() as opened:
+        runner: Pool | Cluster
+        if args.on == "local":
+            runner = Pool(
+                jobs,
+                lambda job: child_command(arguments(job)),
+                reporter,
+                at_once=at_once,
+                environment={**os.environ, **limits},
+                retries=args.retries,
+                debug=args.debug,
+            )
+        else:
+            address = args.on.removeprefix("ray").removeprefix(":") or None
+            resources = Resources(address, args.cpus_per_job, at_once)
+            opened.enter_context(connected(resources))
+            runner = Cluster(
+                jobs,
+                arguments,
+                child_command,
+                reporter,
+                resources=resources,
+                folder=journal.tries,
+                environment=limits,
+                retries=args.retries,
+            )
+        signals = 0
+
+        def interrupt(*_: object) -> None:
+            nonlocal signals
+            signals += 1
+            runner.interrupt(signals)
+
+        opened.enter_context(signals_handled_by(interrupt))
+        opened.enter_context(contextlib.closing(reporter))
+        runner.run()
+    return runner.interrupted
 
 
 def _check(args: argparse.Namespace, threads: int) -> str:
@@ -228,24 +249,40 @@ def _check(args: argparse.Namespace, threads: int) -> str:
     return spec
 
 
-def command(job: Job, segmenter: str, args: argparse.Namespace) -> list[str]:
-    """Write the command line of a job's process."""
+def child_command(arguments: Sequence[str]) -> list[str]:
+    """Make the command line of a job's process, on the machine that it is to run on."""
+    return python_command(CHILD_CODE, *arguments)
+
+
+def run_arguments(
+    job: Job,
+    outputs: Mapping[OutputKind, Path] | None,
+    segmenter: str,
+    args: argparse.Namespace,
+) -> list[str]:
+    """Write the command line of ``run`` for a job.
+
+    Args:
+        job: which.
+        outputs: what is written in a try of its own; None for the outputs of the job, which an
+            earlier try may have begun.
+        segmenter: how its process parses faces.
+        args: batch's parsed command line.
+    """
     # Absolute, so that no name is taken for a flag.
     line = ["run", str(job.source.absolute()), "--quiet"]
-    for flag, path in job.outputs.items():
-        line += [flag, f"{path}{os.sep if flag == '-o' and job.pictures else ''}"]
-    again = job.attempts > 1
+    for flag, path in (job.outputs if outputs is None else outputs).items():
+        line += [flag, f"{path.absolute()}{os.sep if flag == '-o' and job.pictures else ''}"]
+    again = outputs is None and job.attempts > 1
     switches = {
-        "--overwrite": job.replaces or again,
-        "--resume": "-m" in job.outputs and (job.resumes or again),
+        "--overwrite": outputs is None and (job.replaces or again),
+        "--resume": outputs is None and "-m" in job.outputs and (job.resumes or again),
         "--debug": args.debug,
     }
     line += [flag for flag, on in switches.items() if on]
     encodes = "-o" in job.outputs and not job.pictures
     video = {} if encodes else {"codec": None, "crf": None}
-    return python_command(
-        CHILD_CODE, *line, *options.shared_arguments(args, segmenter=segmenter, **video)
-    )
+    return [*line, *options.shared_arguments(args, segmenter=segmenter, **video)]
 
 
 def _log_failure(job: Job) -> None:
@@ -273,6 +310,13 @@ def _summary(jobs: Sequence[Job], totals: dict[str, Any]) -> str:
     if left := totals["interrupted"] + totals["waiting"]:
         lines.append(f"  {left} left to do: the same command goes on from here")
     return "\n".join(lines)
+
+
+def _threads(args: argparse.Namespace, at_once: int) -> int:
+    """Return how many threads a job may use; 0 if it has the whole machine."""
+    if args.on != "local":
+        return int(args.cpus_per_job)
+    return cores() // at_once or 1 if at_once > 1 else 0
 
 
 def _at_once(wanted: int | None, inputs: int) -> int:

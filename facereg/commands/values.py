@@ -41,6 +41,13 @@ def shard(text: str) -> tuple[int, int]:
     return number, count
 
 
+def executor(text: str) -> str:
+    """Read what runs the jobs of a batch: ``local``, ``ray`` or ``ray:ADDRESS``."""
+    if text not in ("local", "ray") and not re.fullmatch(r"ray:.+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not local, ray or ray:HOST:PORT")
+    return text
+
+
 def positive_number(text: str) -> float:
     """Read a number above 0, such as ``90``, ``.5`` or ``2e-3``."""
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", text, re.ASCII) or not float(text):

@@ -43,7 +43,16 @@ SAMPLES: dict[str, list[str]] = {
 OWN = {"help", "source", "quiet", "debug", "json"}
 
 #: Arguments of batch that are about the batch as a whole.
-OWN_OF_BATCH = {"jobs", "retries", "retry_failed", "shard", "merge", "no_video"}
+OWN_OF_BATCH = {
+    "jobs",
+    "retries",
+    "retry_failed",
+    "shard",
+    "merge",
+    "no_video",
+    "on",
+    "cpus_per_job",
+}
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
@@ -94,8 +103,8 @@ def test_batch_hands_an_option_on_and_notes_it(option: Option, tmp_path: Path) -
     args = parse("batch", "in.mp4", "-o", "out", *SAMPLES[option.name])
     job = Job("in", tmp_path / "in.mp4", False, {"-o": tmp_path / "in.mp4"}, None)
 
-    line = batch.command(job, args.segmenter, args)
-    child = get_parser().parse_args(line[line.index("run") :])
+    line = batch.run_arguments(job, None, args.segmenter, args)
+    child = get_parser().parse_args(line)
 
     for other in options.shared():
         assert getattr(child, other.name) == getattr(args, other.name)
