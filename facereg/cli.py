@@ -53,7 +53,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "plugins": ("facereg plugins", "facereg plugins mtcnn"),
     "info": ("facereg info in.mp4",),
-    "models": ("facereg models",),
+    "models": ("facereg models", "facereg models get yunet"),
     "evaluate": ("facereg evaluate dataset --split test",),
     "train": ("facereg train dataset -o model.safetensors --minutes 60",),
     "export": ("facereg export model.onnx -s pspnet:weights=model.safetensors",),
@@ -292,7 +292,14 @@ def _info(add: _Adder) -> None:
 
 
 def _models(add: _Adder) -> None:
-    _json(add("models", "list the models found, where they are and whether they are intact"))
+    models = add("models", "list the models found and whether they are intact, or fetch one")
+    models.add_argument("action", nargs="?", choices=("get",), help="fetch a model")
+    models.add_argument("name", nargs="?", metavar="NAME", help="what to fetch: yunet, a detector")
+    models.add_argument("--file", metavar="FILE", help="with get: a copy that you have already")
+    models.add_argument(
+        "-y", "--yes", action="store_true", help="with get: fetch it without asking first"
+    )
+    _json(models)
 
 
 def _evaluate(add: _Adder) -> None:

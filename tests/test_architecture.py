@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("types",),
     ("components", "checkpoint", "tracking"),
     ("hookspecs", "output", "checks"),
+    ("downloads",),
     ("registry",),
     ("privacy", "matting", "measures"),
     ("views", "video"),
@@ -36,7 +37,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 #: Most entries that the package's own folder may have; rooms of single features come on top.
 MAX_ENTRIES = 28
-FEATURES = {"batch", "matting.py", "measures", "privacy", "web"}
+FEATURES = {"batch", "downloads.py", "matting.py", "measures", "privacy", "web"}
 
 #: Imports that run down and are still wrong: a room -> what it must not know.
 BARRED = {

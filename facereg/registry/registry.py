@@ -40,6 +40,7 @@ BUILTINS = (
     "facereg.sources.webcam",
     "facereg.plugins.mtcnn",
     "facereg.plugins.haar",
+    "facereg.plugins.yunet",
     "facereg.plugins.centerface",
     "facereg.plugins.deepface",
     "facereg.plugins.pspnet.segmenter",
