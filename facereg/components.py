@@ -52,11 +52,13 @@ class Source(ABC):
         info: what is known of the open source. Declare ``live`` there: frames of a live source are
             dropped when the pipeline is busy, those of others never are.
         reconnects: how often it was lost and found again, if it is a stream.
+        report: facts about what was read, such as damage, as plain JSON values; set by `close`.
     """
 
     name: ClassVar[str]
     info: SourceInfo
     reconnects: int = 0
+    report: Mapping[str, object] = MappingProxyType({})
 
     @classmethod
     def matches(cls, spec: str) -> bool:

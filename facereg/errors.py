@@ -5,6 +5,7 @@
     FaceregError          shown to the user as one line, exit code 1
     ├── UsageError        an invalid command line, option or name
     ├── PluginError       a component that cannot be loaded or broke its contract
+    │   └── UnparsedFrameError    nobody knows what faces are in a frame: the run goes on
     ├── SourceError       a video, image, camera or stream that cannot be read
     ├── ModelError        a weight file or card that is missing, damaged or unfit
     ├── SinkError         an output that cannot be written
@@ -28,6 +29,10 @@ class UsageError(FaceregError):
 
 class PluginError(FaceregError):
     """A component cannot be loaded, or broke the contract of its base class."""
+
+
+class UnparsedFrameError(PluginError):
+    """Nobody knows what faces are in a frame: the run goes on, and such a frame is hidden whole."""
 
 
 class SourceError(FaceregError):

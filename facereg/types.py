@@ -10,7 +10,7 @@ import importlib
 import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from fractions import Fraction
 from functools import partial
@@ -375,6 +375,8 @@ class Face:
     # What `measures` needs besides: the picture, which lives as long as its frame, and the answer.
     _image: Callable[[], Image | None] | None = field(default=None, init=False, repr=False)
     _measures: Measures | None = field(default=None, init=False, repr=False)
+    # Standard errors that were known when the face still had its probabilities.
+    _errors: Mapping[str, float] | None = field(default=None, init=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Face, tuple(getattr(self, f.name) for f in fields(self) if f.init)
@@ -395,9 +397,21 @@ class Face:
             image = None if self._image is None else self._image()
             measure = importlib.import_module(MEASURES).measure_face
             known = measure(self.detection, self.regions, image)
+            if self._errors is not None:
+                known = replace(known, errors=self._errors)
             object.__setattr__(self, "_measures", known)
         assert known is not None
         return known
+
+    def known_errors(self) -> Mapping[str, float] | None:
+        """Return the standard errors of `measures`, if they were asked for."""
+        return None if self._measures is None else self._measures.errors
+
+    def with_errors(self, errors: Mapping[str, float]) -> Face:
+        """Return this face with the standard errors that another run found: a mask has none."""
+        face = replace(self)
+        object.__setattr__(face, "_errors", errors)
+        return face
 
     def __repr__(self) -> str:
         found = self.detection
@@ -520,7 +534,8 @@ class FrameResult:
 
         Returns:
             ``index``; ``time`` in seconds; ``clock`` if the frame is live; ``name`` if it is one of
-            several pictures; ``faces``, as `Face.to_dict` describes each.
+            several pictures; ``parsed``, false, if the frame could not be parsed; ``faces``, as
+            `Face.to_dict` describes each.
 
         >>> import json
         >>> json.dumps(result.to_dict())
@@ -532,6 +547,8 @@ class FrameResult:
             plain["clock"] = utc_text(frame.clock)
         if frame.name is not None:
             plain["name"] = frame.name
+        if not self.parsed:
+            plain["parsed"] = False
         plain["faces"] = [face.to_dict() for face in self.faces]
         return plain
 

@@ -103,7 +103,8 @@ def execute(
         **options.settings(args),
         provenance=_provenance(args.detector, args.segmenter, segmenter),
     )
-    resume = None if detector.tracks else _exact_resume(sinks, args)
+    again = detector.tracks or registry.draws_soft_edges  # every frame is parsed again
+    resume = None if again else _exact_resume(sinks, args)
     for sink in sinks:
         if isinstance(sink, MasksSink):
             others = [Path(path) for path in (args.output, args.stats) if path]
@@ -156,15 +157,17 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
         wanted.append((kind, picture | _encoding(kind, args)))
     elif _encoding("mp4", args):
         raise UsageError("--codec and --crf are for the video of -o OUT.mp4")
+    if args.stats:
+        path = Path(args.stats)
+        wanted.append(
+            ("stats", {"path": path, "overwrite": _may_replace(path, args)})
+        )  # before the masks, which keep what it finds
     if args.masks:
         if _of_pictures(args.source, Path(args.masks)):
             raise UsageError(f"{args.masks} has the source in it; name another folder")
         dump = {"path": Path(args.masks), "format": args.masks_format}
         how = {"overwrite": args.overwrite or None, "resume": args.resume or None}
         wanted.append(("masks", dump | how))
-    if args.stats:
-        path = Path(args.stats)
-        wanted.append(("stats", {"path": path, "overwrite": _may_replace(path, args)}))
     if args.isolated:
         wanted.append(("window", {"view": f"isolated:{'+'.join(args.isolated)}"}))
     if args.window:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import SinkError
 from ..output import append_to, write_file
 from . import repair
-from .lines import LINES, Line
+from .lines import LINES, Line, seal
 from .manifest import MANIFEST, Manifest, encode_json
 from .repair import Kept
 from .writers import CONTAINERS, MAX_BUFFERED_FRAMES, FrameMaps
@@ -115,7 +115,7 @@ class DumpWriter:
     def _append(self, lines: Sequence[Line]) -> None:
         assert self._lines is not None
         for line in lines:
-            data = encode_json(line)
+            data = encode_json(seal(line))
             try:
                 written = self._lines.write(data)
             except OSError as e:

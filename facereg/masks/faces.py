@@ -31,6 +31,8 @@ def save(face: Face, labels: Labels, *, alone: bool) -> Line:
         "landmarks": None if marks is None else marks.tolist(),
         "track": detection.track,
     }
+    if (errors := face.known_errors()) is not None:
+        saved["errors"] = dict(errors)
     if regions is not None:
         saved["crop"] = regions.box
         other = None if alone else labels[regions.box.slices] != regions.labels
@@ -44,7 +46,8 @@ def rebuild(saved: Line, labels: Labels) -> Face:
     """Return the face that `save` was given, from the frame's label map."""
     marks = None if saved["landmarks"] is None else np.array(saved["landmarks"], np.float32)
     detection = Detection(Box(*saved["box"]), saved["score"], marks, saved["track"])
-    return Face(saved["id"], detection, _regions(saved, labels))
+    face = Face(saved["id"], detection, _regions(saved, labels))
+    return face.with_errors(saved["errors"]) if "errors" in saved else face
 
 
 def _regions(saved: Line, labels: Labels) -> RegionMasks | None:

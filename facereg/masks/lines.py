@@ -91,6 +91,7 @@ def parse_line(row: bytes, manifest: Manifest, last: int) -> Line:
         "clock": isinstance(line.get("clock", ""), str),
         "file": _is_file_name(line.get("file"), line.get("index"), manifest.format),
         "name": isinstance(line.get("name", ""), str),
+        "parsed": isinstance(line.get("parsed", True), bool),
         "size": "size" not in line or (_is_list(line["size"], 2) and is_size(*line["size"][::-1])),
         **{key: key not in line or _is_count(line[key]) for key in CHECKSUMS.values()},
         "faces": isinstance(line.get("faces"), list),
@@ -101,6 +102,8 @@ def parse_line(row: bytes, manifest: Manifest, last: int) -> Line:
     for face in line["faces"]:
         if not _is_face(face, height, width):
             raise ValueError(f"a face is {face!r:.60}")
+    if line.get(LINE_CHECKSUM, expected := checksum_line(line)) != expected:
+        raise ValueError("it is not the line that was written: its checksum is another")
     return line
 
 
@@ -172,6 +175,10 @@ def _is_list(value: Any, length: int) -> bool:
 CHECKSUMS: dict[MapKind, str] = {"labels": "labels_crc32", "instances": "instances_crc32"}
 
 
+#: The key of the checksum of a line's other values; see `checksum_line`.
+LINE_CHECKSUM = "line_crc32"
+
+
 def describe(result: FrameResult, maps: Mapping[MapKind, NDArray[Any]], manifest: Manifest) -> Line:
     """Make a frame's line; its container fills in ``file``.
 
@@ -186,6 +193,17 @@ def describe(result: FrameResult, maps: Mapping[MapKind, NDArray[Any]], manifest
     if (size := maps["labels"].shape) != manifest.size:
         line["size"] = [size[1], size[0]]
     return line | {CHECKSUMS[kind]: checksum(values) for kind, values in maps.items()}
+
+
+def seal(line: Line) -> Line:
+    """Add the checksum of a line; it is not changed any more."""
+    return {**line, LINE_CHECKSUM: checksum_line(line)}
+
+
+def checksum_line(line: Line) -> int:
+    """Return the CRC-32 of a line but its own checksum: as JSON, sorted by key, without spaces."""
+    rest = {key: value for key, value in line.items() if key != LINE_CHECKSUM}
+    return zlib.crc32(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())
 
 
 def checksum(values: NDArray[Any]) -> int:

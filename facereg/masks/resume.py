@@ -15,7 +15,6 @@ import io
 import json
 import logging
 import time
-import zlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from ..errors import PluginError, SinkError
 from ..output import append_to, read_inside, write_file
 from ..types import Frame, FrameResult, Labels
 from . import faces
-from .lines import Line
+from .lines import Line, checksum_line
 from .readers import Maps
 
 log = logging.getLogger(__name__)
@@ -320,4 +319,4 @@ def _find(folder: Path, settings: object, kept: Sequence[Line], maps: Maps) -> _
 
 def _checksum(line: Line) -> int:
     """Sum a line up, whichever file its map is in."""
-    return zlib.crc32(json.dumps({**line, "file": ""}).encode())
+    return checksum_line({**line, "file": ""})

@@ -9,7 +9,7 @@ from typing import Any
 from ..checkpoint import State, Stateful
 from ..checks import describe_component, largest, segment_faces, wrap_errors
 from ..components import Detector, Segmenter
-from ..errors import PluginError
+from ..errors import PluginError, UnparsedFrameError
 from ..tracking.tracker import Tracker
 from ..types import Detection, Face, Frame, FrameResult, RegionMasks
 from .lookahead import DetectAhead
@@ -147,7 +147,7 @@ class Parser:
             with self._times.timed("track"):
                 return FrameResult(frame, self._faces(frame, coming))
         except PluginError as e:
-            if not self._skips_errors:
+            if not (self._skips_errors or isinstance(e, UnparsedFrameError)):
                 raise
             self.skipped += 1
             if self.skipped <= MAX_LOGGED_SKIPS:

@@ -214,6 +214,8 @@ class Processor:
         self._count()
         self.totals.outputs = self._sinks.outputs
         self.totals.reports = self._sinks.reports
+        if self._reader.report:
+            self.totals.reports["source"] = dict(self._reader.report)
         self.totals.dropped_sinks = self._sinks.dropped
         self.totals.stages = self._stages()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 from ..checks import describe_component, wrap_errors
 from ..components import Source
@@ -48,6 +49,11 @@ class Reader:
         self.frames.close()
         with wrap_errors(self._name, None, SourceError):
             self._source.stop()
+
+    @property
+    def report(self) -> Mapping[str, object]:
+        """What the source reports of what it read, once it is closed."""
+        return self._source.report
 
     def close(self) -> None:
         """Wait until the source is closed; if it was never read, close it.

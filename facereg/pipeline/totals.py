@@ -50,7 +50,8 @@ class Totals:
         held: faces that were hidden in frames in which they were not found.
         seconds: how long the run took.
         outputs: files written.
-        reports: what each sink reports about its files.
+        reports: what each sink reports about its files, by its name; and, as ``source``, what is
+            damaged of what was read.
         dropped_sinks: why each sink that failed was dropped, by its name.
         stages: milliseconds spent in each stage, over all frames; complete when the run has ended.
     """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..components import Detector, Segmenter
-from ..errors import SinkError, SourceError
+from ..errors import SinkError, SourceError, UnparsedFrameError
 from ..hookspecs import hookimpl
 from ..masks.dump import MaskDump
 from ..masks.lines import Line
@@ -42,10 +42,14 @@ class ReplayDetector(Detector):
 
         Raises:
             SourceError: the dump has no such frame.
+            UnparsedFrameError: the run that made the dump could not parse it.
         """
+        line = _line(self._dump, frame)
+        if not line.get("parsed", True):
+            raise UnparsedFrameError(f"{self._dump.path}: frame {frame.index} was not parsed")
         return [
             Detection(Box(*face["box"]), float(face["score"]), _landmarks(face), face["id"])
-            for face in _line(self._dump, frame)["faces"]
+            for face in line["faces"]
         ]
 
     def close(self) -> None:

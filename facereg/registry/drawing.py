@@ -18,6 +18,8 @@ from .loading import Component, takes_regions
 
 #: Views that hide faces: a run with one of them holds faces through gaps.
 HIDING_VIEWS = frozenset({"blur", "pixelate", "fill"})
+#: Views whose edges come from probabilities, which a dump does not have.
+SOFT_VIEWS = frozenset({"matte"})
 
 
 class Drawing:
@@ -27,10 +29,11 @@ class Drawing:
         draw: the view's function, which takes the result alone.
         only: ids of the faces that it is drawn for; None is all that are not excluded.
         excluded: ids of the faces that it is not drawn for; None is none.
-        hides: whether it hides faces.
+        name: the view's.
 
     Attributes:
-        hides: likewise.
+        hides: whether it hides faces.
+        is_soft: whether its edges come from probabilities.
     """
 
     def __init__(
@@ -38,10 +41,9 @@ class Drawing:
         draw: View,
         only: tuple[int, ...] | None,
         excluded: tuple[int, ...] | None,
-        *,
-        hides: bool = False,
+        name: str = "",
     ) -> None:
-        self.hides = hides
+        self.hides, self.is_soft = name in HIDING_VIEWS, name in SOFT_VIEWS
         self._draw, self._only, self._excluded = draw, only, excluded
         self._absent = set((only or ()) + (excluded or ()))
 
@@ -100,7 +102,7 @@ def drawing(component: Component, regions: str, options: dict[str, str]) -> Draw
         picture: Image = draw(result, *arguments, **values)
         return picture
 
-    return Drawing(view, only, excluded, hides=name in HIDING_VIEWS)
+    return Drawing(view, only, excluded, name)
 
 
 def chosen_faces(

@@ -262,6 +262,11 @@ class Registry:
         """Whether a view that hides faces has been asked for."""
         return any(view.hides for view in self._views.values())
 
+    @property
+    def draws_soft_edges(self) -> bool:
+        """Whether a view that needs probabilities has been asked for."""
+        return any(view.is_soft for view in self._views.values())
+
     def absent_faces(self) -> dict[str, tuple[int, ...]]:
         """List the views that name faces which no result had: the view -> the ids."""
         used = {spec: view.absent for spec, view in self._views.items()}

@@ -13,7 +13,7 @@ from .. import output
 from ..components import Run, Sink
 from ..errors import SinkError
 from ..hookspecs import hookimpl
-from ..measures import Motion, cells, measure_face
+from ..measures import Motion, cells
 from ..regions import CLASSES
 from ..types import Box, FrameResult, Image, RegionMasks, SourceInfo, utc_text
 from .tables import TABLES, Figures, Row, Table, open_table
@@ -73,20 +73,13 @@ class StatsSink(Sink):
         self._rows += len(rows)
 
     def _rows_of(self, result: FrameResult) -> list[Row]:
-        """Make the rows of a frame, with the speed of each face."""
+        """Make the rows of a frame, with the measures of each face."""
         rows = measure_frame(result)
-        time, image = result.frame.time, result.frame.image
-        return [
-            replace(
-                row,
-                measures=cells(
-                    self._motion.follow(
-                        face.id, time, measure_face(face.detection, face.regions, image)
-                    )
-                ),
-            )
-            for row, face in zip(rows, result.faces, strict=False)
-        ] or rows
+        if not result.faces:
+            return rows
+        time, follow = result.frame.time, self._motion.follow
+        measures = [cells(follow(face.id, time, face.measures)) for face in result.faces]
+        return [replace(row, measures=m) for row, m in zip(rows, measures, strict=True)]
 
     def close(self) -> None:
         """Give the file its name; after a failure, leave what was written under the temporary."""

@@ -17,7 +17,8 @@ from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
 from ..video.clock import FrameClock
 from ..video.container import Container, look_into
-from ..video.damage import describe_damage, find_structural_damage
+from ..video.cropping import read_crop
+from ..video.damage import describe_damage, find_structural_damage, report_damage
 from ..video.decoder import Decoder
 from ..video.media import choose_video, open_file
 from .images import IMAGE_SUFFIXES
@@ -57,12 +58,15 @@ class FileSource(Source):
             raise UsageError(f"source file: start={start:g}: must not be negative")
         self._path = Path(spec)
         self._start = start
+        self._read = 0
         try:
             description = look_into(self._path)
             container = open_file(self._path)
         except MediaError as e:
             raise SourceError(str(e)) from e
-        self._decoder = Decoder(container, choose_video(container))
+        stream = choose_video(container)
+        crop = read_crop(self._path, stream.id, stream.index)
+        self._decoder = Decoder(container, stream, crop=crop)
         try:
             self._pictures = self._decoder.pictures()
             self._first = next(self._pictures)
@@ -109,9 +113,9 @@ class FileSource(Source):
             SourceError: the video ends before ``start``.
         """
         clock, start = FrameClock(self.info.fps), Fraction(self._start) - Fraction(1, 1_000_000)
-        index, time = -1, Fraction(0)
+        time = Fraction(0)
         for index, picture in enumerate(itertools.chain([self._first], self._pictures)):
-            time = clock.read(picture.time)
+            self._read, time = index + 1, clock.read(picture.time)
             if time >= start:
                 try:
                     image = picture.image(self._orientation)
@@ -123,7 +127,7 @@ class FileSource(Source):
                 f"{self._path}: starts at {self._start:g} s, "
                 f"but its last frame is at {float(time):.3f} s"
             )
-        self._report_damage(index + 1)
+        self._report_damage(find_structural_damage(self._path), self.info.frame_count)
 
     def _fitted(self, image: Image, index: int) -> Image:
         """Resize a frame of another size, as some broadcasts have, to the size of the first."""
@@ -136,15 +140,17 @@ class FileSource(Source):
         log.debug("%s: frame %d of %s is resized to %dx%d", self.info.name, index, was, *size)
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _report_damage(self, read: int) -> None:
-        """Warn if frames are missing because the file is cut off or damaged."""
-        structure = find_structural_damage(self._path)
-        text = describe_damage(self._decoder.damage, read, self.info.frame_count, structure)
-        if text:
+    def _report_damage(self, structure: str = "", expected: int | None = None) -> None:
+        """Report once if frames are damaged, or missing because the file is cut off."""
+        damage = self._decoder.damage
+        text = describe_damage(damage, self._read, expected, structure)
+        if text and self._read and not self.report:
             log.warning("%s is cut off or damaged: %s", self.info.name, text)
+            self.report = report_damage(damage, self._read, text)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; warn if what was read of it is damaged."""
+        self._report_damage()
         self._decoder.close()
 
 

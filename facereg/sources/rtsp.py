@@ -16,9 +16,9 @@ from ..hookspecs import hookimpl
 from ..types import Frame, Image, SourceInfo
 from ..video.clock import FrameClock
 from ..video.container import Container, describe
-from ..video.damage import CUT_OFF, describe_damage
+from ..video.damage import CUT_OFF, describe_damage, report_damage
 from ..video.decoder import Decoder, Picture
-from ..video.media import choose_video, open_url
+from ..video.media import BusyServerError, choose_video, open_url
 from .live import LiveFrames, Moment
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 #: waits twice as long as the one before it.
 FIRST_WAIT_SECONDS = 0.5
 MAX_WAIT_SECONDS = 10.0
+
+#: What the system is asked to keep of packets over UDP until they are read: an intra frame of a
+#: large camera comes all at once, and what does not fit is lost.
+UDP_BUFFER_BYTES = 4 << 20
 
 #: A file over HTTP of which a smaller fraction of the frames came broke off: some containers can
 #: only estimate how many they have.
@@ -83,12 +87,8 @@ class RtspSource(Source):
         self._stopped = threading.Event()
         self._resized = False
         self._decoder: Decoder | None = None
-        try:
-            self._first = self._connect()
-        except MediaError as e:
-            if transport == "tcp":
-                raise SourceError(f"{self._called}: {e}") from e
-            self._first = self._connect_a_second_time()
+        self._damaged = 0  # frames and packets, of a live stream
+        self._first = self._connect_first()
         self._orientation = self._first.picture.orientation
         try:
             image = self._first.picture.image(self._orientation)
@@ -162,6 +162,7 @@ class RtspSource(Source):
         text = describe_damage(self._decoder.damage, index, expected, short)
         if text:
             log.warning("%s broke off or is damaged: %s", self._called, text)
+            self.report = report_damage(self._decoder.damage, index, text)
 
     def _all_pictures(self) -> Iterator[Picture]:
         yield self._first.picture
@@ -175,12 +176,17 @@ class RtspSource(Source):
         self._stopped.set()
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect; report how much of a live stream came damaged."""
         self.stop()
         self._disconnect()
+        if self._damaged and not self.report:
+            self.report = {"damaged_frames": self._damaged}
+            log.warning("%s: %d of its frames came damaged", self._called, self._damaged)
 
     def _disconnect(self) -> None:
         if self._decoder is not None:
+            damage = self._decoder.damage
+            self._damaged += damage.concealed + damage.lost
             self._decoder.close()
             self._decoder = None
 
@@ -191,9 +197,9 @@ class RtspSource(Source):
             MediaError: that fails.
         """
         self._disconnect()
-        options = {"rtsp_transport": self._transport}
-        if not self._url.lower().startswith("rtsp"):
-            options = {}
+        options: dict[str, str] = {}
+        if self._url.lower().startswith("rtsp"):
+            options = {"rtsp_transport": self._transport, "buffer_size": str(UDP_BUFFER_BYTES)}
         container = open_url(self._url, self._timeout, options)
         try:
             stream = choose_video(container)
@@ -208,10 +214,21 @@ class RtspSource(Source):
             self._decoder = None
             raise
 
-    def _connect_a_second_time(self) -> Taken:
-        """Connect once more: over UDP, the first packets may have been lost."""
+    def _connect_first(self) -> Taken:
+        """Connect; try once more if the server was busy, or first packets over UDP may be lost.
+
+        Raises:
+            SourceError: that fails.
+        """
         try:
-            return self._connect()
+            try:
+                return self._connect()
+            except MediaError as e:
+                if self._transport == "tcp" and not isinstance(e, BusyServerError):
+                    raise
+                log.debug("%s: %s; connecting once more", self._called, e)
+                self._stopped.wait(FIRST_WAIT_SECONDS)
+                return self._connect()
         except MediaError as e:
             raise SourceError(f"{self._called}: {e}") from e
 

@@ -38,7 +38,8 @@ class Damage:
     Attributes:
         leading: packets before the first key frame, which cannot be decoded.
         lost: packets after it that could not be decoded.
-        corrupt: packets and frames that are marked as damaged.
+        corrupt: packets that the container marks as damaged.
+        concealed: frames whose damage the decoder conceals.
         missing: packets that the file's index names and that never came.
         unreadable: why reading ended before the end, or None.
     """
@@ -46,6 +47,7 @@ class Damage:
     leading: int = 0
     lost: int = 0
     corrupt: int = 0
+    concealed: int = 0
     missing: int = 0
     unreadable: str | None = None
 
@@ -67,15 +69,35 @@ def describe_damage(damage: Damage, read: int, expected: int | None, structure: 
         return ""
     of = f" of its {expected}" if expected is not None and expected > read else ""
     parts = [f"{read}{of} frames could be read"]
+    if damage.concealed:
+        parts[0] += f", {damage.concealed} of them with damage that the decoder concealed"
     if damage.leading:
         parts.append(f"{_packets(damage.leading)} before its first key frame cannot be decoded")
     if damage.lost:
         parts.append(f"{_packets(damage.lost)} could not be decoded")
+    if damage.corrupt and not damage.concealed:
+        parts.append(f"{_packets(damage.corrupt)} arrived damaged")
     if damage.unreadable:
         parts.append(f"the rest is unreadable ({damage.unreadable.lower()})")
     elif structure or damage.missing:
         parts.append(structure or CUT_OFF)
     return "; ".join(parts)
+
+
+def report_damage(damage: Damage, read: int, text: str) -> dict[str, object]:
+    """Report the damage of a video as plain values.
+
+    Args:
+        damage: what the decoder met with.
+        read: frames that came out.
+        text: `describe_damage`.
+    """
+    return {
+        "frames": read,
+        "damaged_frames": damage.concealed,
+        "undecodable_packets": damage.leading + damage.lost,
+        "damage": text,
+    }
 
 
 def _packets(count: int) -> str:
@@ -131,7 +153,7 @@ def _riff_is_cut(file: BinaryIO, size: int) -> bool:
 def _walk_matroska(file: BinaryIO, size: int, *, thorough: bool) -> str:
     """Walk the elements of the file; those of its clusters too, if ``thorough``."""
     while file.tell() < size:
-        element, length = _number(file, marked=True), _number(file, marked=False)
+        element, length = read_number(file, marked=True), read_number(file, marked=False)
         if element is None or (thorough and element not in ELEMENTS):
             return BROKEN if file.tell() < size else CUT_OFF
         if length is not None and file.tell() + length > size:
@@ -144,7 +166,7 @@ def _walk_matroska(file: BinaryIO, size: int, *, thorough: bool) -> str:
     return ""
 
 
-def _number(file: BinaryIO, *, marked: bool) -> int | None:
+def read_number(file: BinaryIO, *, marked: bool) -> int | None:
     """Read a number of variable length; None at the end, or if all its bits say "unknown".
 
     Args:

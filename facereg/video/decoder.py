@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import MediaError
 from ..types import Image
+from .cropping import Crop
 from .damage import Damage
 from .orientation import Orientation, read_orientation
 
@@ -41,12 +42,18 @@ class Picture:
             does not.
     """
 
-    def __init__(self, frame: VideoFrame, tick: Fraction, clock: float | None = None) -> None:
+    def __init__(
+        self,
+        frame: VideoFrame,
+        tick: Fraction,
+        clock: float | None = None,
+        crop: Crop = Crop(),  # noqa: B008  (a constant)
+    ) -> None:
         # AVI has no times to show pictures at, and they leave the decoder in the order of its dts.
         ticks = frame.dts if frame.pts is None else frame.pts
         self.time = None if ticks is None else ticks * tick
         self.clock = clock
-        self._frame = frame
+        self._frame, self._crop = frame, crop
 
     @property
     def orientation(self) -> Orientation:
@@ -57,7 +64,7 @@ class Picture:
         return read_orientation(bytes(matrix) if isinstance(matrix, Buffer) else None)
 
     def image(self, orientation: Orientation) -> Image:
-        """Convert to upright (H, W, 3) uint8 BGR; alpha is dropped.
+        """Convert to cropped, upright (H, W, 3) uint8 BGR; alpha is dropped.
 
         Raises:
             MediaError: there is no conversion from its pixel format.
@@ -68,7 +75,7 @@ class Picture:
             image = self._frame.to_ndarray(format="bgr24", interpolation="BICUBIC")
         except (av.FFmpegError, ValueError) as e:
             raise MediaError(f"its frames cannot be turned into pictures: {e}") from e
-        return orientation.apply(np.asarray(image, np.uint8))
+        return orientation.apply(self._crop.apply(np.asarray(image, np.uint8)))
 
 
 class Decoder:
@@ -79,14 +86,21 @@ class Decoder:
         stream: the video of it.
         threads: that decode; each beyond the first delays the pictures by one. 0: one a core, up
             to `MAX_THREADS`.
+        crop: what the container asks to cut off.
 
     Attributes:
         damage: what could not be decoded so far.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, threads: int = 0) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        threads: int = 0,
+        crop: Crop = Crop(),  # noqa: B008  (a constant)
+    ) -> None:
         self.damage = Damage()
-        self._container, self._stream = container, stream
+        self._container, self._stream, self._crop = container, stream, crop
         self._tick = stream.time_base or Fraction(1)
         self._clocks: dict[int | None, float] = {}
         self._pictures = self._decode_all()
@@ -161,8 +175,8 @@ class Decoder:
         for frame in frames:
             if not self._keyed:  # it needs no key frames
                 self._keyed, self.damage.leading = True, 0
-            self.damage.corrupt += frame.is_corrupt
-            yield Picture(frame, self._tick, self._clocks.pop(frame.pts, None))
+            self.damage.concealed += frame.is_corrupt
+            yield Picture(frame, self._tick, self._clocks.pop(frame.pts, None), self._crop)
         if len(self._clocks) > MAX_CLOCKS:  # those of packets that gave no picture
             self._clocks.clear()
 

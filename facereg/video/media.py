@@ -32,6 +32,10 @@ STATUS = {
 }
 
 
+class BusyServerError(MediaError):
+    """A server cannot serve at the moment: it may be about to end an earlier connection."""
+
+
 def open_file(path: Path) -> InputContainer:
     """Open a video file.
 
@@ -83,7 +87,8 @@ def open_url(url: str, timeout: float, options: Mapping[str, str] | None = None)
         )  # fmt: skip
     except av.FFmpegError as e:
         late = time.monotonic() - asked > 0.9 * timeout
-        raise MediaError(_why_closed(url, port, timeout if late else None, e)) from e
+        kind = BusyServerError if isinstance(e, av.HTTPServerError) else MediaError
+        raise kind(_why_closed(url, port, timeout if late else None, e)) from e
     return _as_stored(container)
 
 

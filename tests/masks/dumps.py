@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facereg.components import Run
+from facereg.masks.lines import seal
 from facereg.sinks.masks import MasksSink
 from facereg.types import SourceInfo
 from tests.sinks.results import feed, info, result
@@ -40,10 +41,10 @@ def edit_manifest(folder: Path, **values: Any) -> None:
 
 
 def edit_line(folder: Path, number: int, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a line of a dump."""
+    """Change a line of a dump, and its checksum with it."""
     path = folder / "frames.jsonl"
     rows = path.read_text().splitlines()
     line = json.loads(rows[number])
     change(line)
-    rows[number] = json.dumps(line)
+    rows[number] = json.dumps(seal(line))
     path.write_text("".join(f"{row}\n" for row in rows))

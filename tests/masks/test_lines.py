@@ -12,6 +12,7 @@ import pytest
 
 import facereg
 from facereg.errors import FaceregError, SourceError
+from facereg.types import FrameResult
 from tests.masks.dumps import RESULTS, dump, edit_line
 from tests.sinks.results import info, result
 
@@ -42,6 +43,30 @@ def test_landmarks_that_are_no_five_points_are_damage(tmp_path: Path, marks: obj
     edit_line(tmp_path / "masks", 1, lambda line: line["faces"][0].update(landmarks=marks))
     with pytest.raises(SourceError, match="line 2: damaged: a face is"):
         facereg.open_masks(tmp_path / "masks")
+
+
+@pytest.mark.parametrize(("key", "value"), [("time", 99.5), ("parsed", False), ("faces", [])])
+def test_a_changed_value_is_noticed(tmp_path: Path, key: str, value: object):
+    folder = tmp_path / "masks"
+    dump(folder, RESULTS[:4])
+    rows = (folder / "frames.jsonl").read_text().splitlines()
+    rows[3] = json.dumps({**json.loads(rows[3]), key: value})
+    (folder / "frames.jsonl").write_text("".join(f"{row}\n" for row in rows))
+    with pytest.raises(SourceError, match=r"line 4: damaged: it is not the line that was written"):
+        facereg.open_masks(folder)
+
+
+def test_a_line_that_is_only_written_differently_is_read(tmp_path: Path):
+    folder = tmp_path / "masks"
+    dump(folder, [replace_name(RESULTS[2], "caf\xe9.png")])
+    text = (folder / "frames.jsonl").read_text()
+    (folder / "frames.jsonl").write_text(json.dumps(json.loads(text), sort_keys=True) + "\n")
+    with facereg.open_masks(folder) as masks:
+        assert masks.frames[0]["name"] == "caf\xe9.png"
+
+
+def replace_name(one: FrameResult, name: str) -> FrameResult:
+    return replace(one, frame=replace(one.frame, name=name))
 
 
 OTHER = [None, True, 3, -1, 10**25, 1.5, "text", [], [1], {}, {"a": 1}, "9" * 5000]

@@ -69,6 +69,22 @@ def test_every_view_of_a_replay_is_that_of_the_run(tmp_path: Path, instances: bo
             assert np.array_equal(view(name)(again), view(name)(one)), name
 
 
+def test_a_frame_that_was_not_parsed_is_hidden_whole_again(tmp_path: Path):
+    results = [*RESULTS[:3], replace(RESULTS[3], faces=(), parsed=False), *RESULTS[4:6]]
+    path = tmp_path / "masks"
+    feed(MasksSink(path=path), info(), results)
+    replay = ReplayDetector(path=path), ReplaySegmenter(path=path)
+    again = tmp_path / "again"
+    processor = Processor(Given(results), *replay, [MasksSink(path=again)])
+    assert processor.run().skipped == 1
+    replay = ReplayDetector(path=again), ReplaySegmenter(path=again)
+    for one, played in zip(results, Processor(Given(results), *replay).results(), strict=True):
+        assert played.parsed is one.parsed
+        assert np.array_equal(view("fill:face")(played), view("fill:face")(one))
+        if not one.parsed:
+            assert not np.array_equal(view("fill:face")(played), one.frame.image)
+
+
 def test_a_replay_dumped_again_is_the_same_dump(tmp_path: Path):
     path = dump(tmp_path / "masks", instances=True)
     sink = MasksSink(path=tmp_path / "again", instances=True)

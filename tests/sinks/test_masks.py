@@ -10,6 +10,7 @@ import pytest
 
 import facereg
 from facereg.errors import SinkError
+from facereg.masks.lines import checksum_line
 from facereg.regions import CLASSES
 from tests.masks.dumps import RESULTS, dump
 from tests.sinks.results import face, info, result
@@ -34,6 +35,7 @@ def test_the_folder_is_as_documented(tmp_path: Path):
     nothing = zlib.crc32(bytes(120 * 160))
     assert lines[0] == {
         "index": 0, "time": 0.0, "file": "000000.png", "faces": [], "labels_crc32": nothing,
+        "line_crc32": checksum_line(lines[0]),
     }  # fmt: skip
     assert lines[2]["time"] == 0.08
     second = lines[2]["faces"][1]

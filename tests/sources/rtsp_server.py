@@ -87,7 +87,9 @@ def main() -> None:
         "/silent": CLIP.format(fps=args.fps),
         "/sound": SOUND,
     }.items():
-        factory = GstRtspServer.RTSPMediaFactory(launch=pipeline, shared=path != "/sound")
+        # Each client has a media of its own: a shared one that ends with its last client refuses
+        # the next one for a moment.
+        factory = GstRtspServer.RTSPMediaFactory(launch=pipeline)
         if path == "/clip":
             factory.connect("media-configure", player.attach)
         if args.user:

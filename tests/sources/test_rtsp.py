@@ -23,6 +23,7 @@ from facereg.pipeline.processor import Processor
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.sources.rtsp import RtspSource
 from facereg.types import Detection, Frame, Image
+from facereg.video.media import BusyServerError
 from tests import clips
 from tests.sinks import two_people
 from tests.sources.streams import (
@@ -36,6 +37,9 @@ from tests.sources.streams import (
 pytestmark = pytest.mark.slow
 
 gstreamer = pytest.mark.skipif(python_with_gstreamer() is None, reason=WHY_NOT)
+
+#: Seconds that a busy machine may need for a connection or a frame.
+PATIENT = 60.0
 
 LOGIN, SECRET = "me:se%3Acret", re.compile(r"se(%3A|:)cret")
 
@@ -128,7 +132,7 @@ def test_a_beginning_that_udp_loses_is_asked_for_again(
         return connect(self)
 
     monkeypatch.setattr(RtspSource, "_connect", lossy)
-    RtspSource(server.url(), transport="udp").close()
+    RtspSource(server.url(), transport="udp", timeout=PATIENT).close()
     assert calls == ["udp", "udp"]
     calls.clear()
     with pytest.raises(SourceError, match="no picture came in time"):
@@ -137,10 +141,27 @@ def test_a_beginning_that_udp_loses_is_asked_for_again(
 
 
 @gstreamer
+def test_a_server_that_is_busy_is_asked_once_more(
+    server: RtspServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, calls = RtspSource._connect, []
+
+    def busy(self: RtspSource) -> Any:
+        calls.append(self._transport)
+        if len(calls) == 1:
+            raise BusyServerError("the server reports an error of its own (5xx)")
+        return connect(self)
+
+    monkeypatch.setattr(RtspSource, "_connect", busy)
+    RtspSource(server.url(), timeout=PATIENT).close()
+    assert len(calls) == 2
+
+
+@gstreamer
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_plays_a_stream(server: RtspServer, picture: Image, transport: Any) -> None:
     before = datetime.now(timezone.utc)
-    source = RtspSource(server.url(), transport=transport)
+    source = RtspSource(server.url(), transport=transport, timeout=PATIENT)
     info = source.info
     assert (info.width, info.height, info.fps, info.live) == (320, 240, 30, True)
     assert (info.frame_count, info.duration) == (None, None)
@@ -158,7 +179,7 @@ def test_plays_a_stream(server: RtspServer, picture: Image, transport: Any) -> N
 
 @gstreamer
 def test_frames_carry_the_time_of_day_of_the_camera_if_asked(server: RtspServer) -> None:
-    source = RtspSource(server.url(), clock="camera")
+    source = RtspSource(server.url(), clock="camera", timeout=PATIENT)
     frames = read(source, 30)
     source.close()
     now = datetime.now(timezone.utc)
@@ -172,7 +193,7 @@ def test_a_password_opens_and_is_never_printed(
     locked: RtspServer, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    source = RtspSource(locked.url(login=LOGIN))
+    source = RtspSource(locked.url(login=LOGIN), timeout=PATIENT)
     assert read(source, 3)
     source.close()
     assert "me:***@" in source.info.name
@@ -193,14 +214,14 @@ def test_a_locked_stream_says_what_is_wrong(
     locked: RtspServer, path: str, login: str, why: str
 ) -> None:
     with pytest.raises(SourceError, match=why) as raised:
-        RtspSource(locked.url(path, login))
+        RtspSource(locked.url(path, login), timeout=PATIENT)
     assert "cret" not in str(raised.value)
 
 
 @gstreamer
 def test_sound_alone_is_no_video(server: RtspServer) -> None:
     with pytest.raises(SourceError, match="has sound, but no pictures"):
-        RtspSource(server.url("sound"))
+        RtspSource(server.url("sound"), timeout=PATIENT)
 
 
 @gstreamer
@@ -308,7 +329,7 @@ def wait_for(caplog: pytest.LogCaptureFixture, text: str, count: int) -> None:
 def test_gives_up_after_its_retries_and_keeps_the_recording(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     with RtspServer(clip) as server:
-        source = RtspSource(server.url(), retries=1)
+        source = RtspSource(server.url(), retries=1, timeout=PATIENT)
         processor = Processor(source, NoFaces(), None, [Mp4Sink(path=out, view="raw")])
         killer = threading.Timer(0.5, server.kill)
         killer.start()
@@ -346,7 +367,7 @@ def test_a_finite_http_file_is_not_live_and_ends(tmp_path: Path) -> None:
     args = ("-movflags", "+faststart")
     clips.write_clip(tmp_path / "clip.mp4", clips.numbered(40), rate="25", args=args)
     with WebServer(tmp_path, []) as web:
-        source = RtspSource(web.url("clip.mp4"))
+        source = RtspSource(web.url("clip.mp4"), timeout=PATIENT)
         assert (source.info.live, source.info.frame_count) == (False, 40)
         frames = list(source.frames())
         source.close()
@@ -361,7 +382,7 @@ def test_a_finite_http_file_that_breaks_off_says_so(
     whole = clips.write_clip(tmp_path / "whole.mp4", clips.numbered(100), args=args)
     clips.truncate(tmp_path / "cut.mp4", whole)
     with WebServer(tmp_path, []) as web:
-        source = RtspSource(web.url("cut.mp4"))
+        source = RtspSource(web.url("cut.mp4"), timeout=PATIENT)
         frames = list(source.frames())
         source.close()
     assert 0 < len(frames) < 90
