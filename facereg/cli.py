@@ -63,6 +63,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "facereg verify redacted.mp4 --against in.mp4 --report proof.json",
     ),
     "measure": ("facereg measure masks -o measures.csv",),
+    "events": ("facereg events faces.csv events.tsv",),
     "doctor": ("facereg doctor",),
     "plot": ("facereg plot faces.csv -o areas.png --regions eyes,lips",),
     "new-plugin": ("facereg new-plugin detector my_detector",),
@@ -88,7 +89,7 @@ def get_parser() -> argparse.ArgumentParser:
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for add in (_run, _batch, _serve, _plugins, _info, _models, _evaluate, _train, _export, _bench):
         add(_Adder(added))
-    for add in (_verify, _measure, _doctor, _plot, _new_plugin, _completion):
+    for add in (_verify, _measure, _events, _doctor, _plot, _new_plugin, _completion):
         add(_Adder(added))
     return parser
 
@@ -454,6 +455,22 @@ def _measure(add: _Adder) -> None:
         help="a row a face a frame, as of 'run --stats'; .csv, .jsonl or .parquet",
     )
     measure.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+
+
+def _events(add: _Adder) -> None:
+    events = add("events", "find blinks, speech, turns and more in a file of 'run --stats'")
+    events.add_argument("stats", metavar="STATS", help="a file of 'run --stats' or 'measure'")
+    events.add_argument(
+        "output", metavar="OUT", help="the file to write: .tsv for BIDS, .eaf for ELAN, or .json"
+    )
+    events.add_argument(
+        "--eyes-closed",
+        type=values.seconds,
+        default=0.5,
+        metavar="T",
+        help="how long an eye is shut to be closed; shorter is a blink (default: %(default)s s)",
+    )
+    events.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 
 def _doctor(add: _Adder) -> None:
