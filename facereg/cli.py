@@ -65,7 +65,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "measure": ("facereg measure masks -o measures.csv",),
     "events": ("facereg events faces.csv events.tsv",),
     "doctor": ("facereg doctor",),
-    "plot": ("facereg plot faces.csv -o areas.png --regions eyes,lips",),
+    "plot": (
+        "facereg plot faces.csv -o areas.png --regions eyes,lips",
+        "facereg plot anna.csv ben.csv -o both.png --person 1",
+    ),
+    "report": ("facereg report faces.csv -o report.html --video in.mp4",),
     "new-plugin": ("facereg new-plugin detector my_detector",),
     "completion": ("facereg completion bash > ~/.local/share/bash-completion/completions/facereg",),
 }
@@ -89,7 +93,7 @@ def get_parser() -> argparse.ArgumentParser:
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for add in (_run, _batch, _serve, _plugins, _info, _models, _evaluate, _train, _export, _bench):
         add(_Adder(added))
-    for add in (_verify, _measure, _events, _doctor, _plot, _new_plugin, _completion):
+    for add in (_verify, _measure, _events, _doctor, _plot, _report, _new_plugin, _completion):
         add(_Adder(added))
     return parser
 
@@ -479,7 +483,7 @@ def _doctor(add: _Adder) -> None:
 
 def _plot(add: _Adder) -> None:
     plot = add("plot", "plot the areas of regions over time")
-    plot.add_argument("stats", metavar="STATS", help="a file that 'run --stats' wrote")
+    plot.add_argument("stats", metavar="STATS", nargs="+", help="files that 'run --stats' wrote")
     plot.add_argument("-o", "--output", required=True, metavar="PNG", help="the picture to write")
     plot.add_argument(
         "--regions",
@@ -487,7 +491,31 @@ def _plot(add: _Adder) -> None:
         metavar="REGION[,REGION…]",
         help="which (default: the largest)",
     )
+    plot.add_argument(
+        "--person",
+        type=values.positive_int,
+        nargs="+",
+        metavar="ID",
+        help="only these faces (default: those that are seen longest)",
+    )
+    plot.add_argument(
+        "--pixels", action="store_true", help="areas in pixels, not as a share of the face"
+    )
     plot.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
+
+
+def _report(add: _Adder) -> None:
+    report = add("report", "sum up statistics in a page that anybody can open in a browser")
+    report.add_argument("stats", metavar="STATS", nargs="+", help="files that 'run --stats' wrote")
+    report.add_argument("-o", "--output", required=True, metavar="HTML", help="the page to write")
+    report.add_argument(
+        "--video",
+        nargs="+",
+        default=[],
+        metavar="VIDEO",
+        help="the recordings, one for each STATS, for a picture of each person",
+    )
+    report.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
 
 
 def _new_plugin(add: _Adder) -> None:

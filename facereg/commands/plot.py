@@ -1,4 +1,4 @@
-"""``facereg plot``: the areas of regions over time, from a file of ``run --stats``."""
+"""``facereg plot``: the areas of regions over time, from files of ``run --stats``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,34 +29,69 @@ SUFFIXES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 #: A line breaks if a face is missing for more frames than this.
 MAX_GAP_FRAMES = 3
 
-#: The areas of a face: (n,) seconds, and (n, 21) pixels of each class.
-Series = tuple[NDArray[np.float64], NDArray[np.int64]]
+#: The areas of a face: (n,) seconds, and (n, 21) pixels of each class, or shares of the face.
+Series = tuple[NDArray[np.float64], NDArray[Any]]
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw the plot. Returns the exit code."""
     out = Path(args.output)
     target.check_file(out, SUFFIXES, args.overwrite)
-    faces = read(Path(args.stats))
+    faces = read_all([Path(name) for name in args.stats], args.person)
     regions = args.regions or _largest(faces)
+    if not args.pixels:
+        faces = {name: as_shares(series) for name, series in faces.items()}
     try:
         with target.AtomicFile(out, overwrite=args.overwrite) as file:
-            draw(faces, regions, file.part)
+            draw(faces, regions, file.part, "pixels" if args.pixels else "share of the face")
     except OSError as e:
         raise SinkError(f"{out}: {e.strerror or e}") from e
     return 0
 
 
+def read_all(paths: Sequence[Path], people: Sequence[int] | None) -> dict[str, Series]:
+    """Read the areas of several files, by what a panel is called.
+
+    Args:
+        paths: the files.
+        people: ids of the faces; None for all.
+
+    Raises:
+        SourceError: a file cannot be read, or no file has such a face.
+    """
+    found = {}
+    for path in paths:
+        for face, series in read(path).items():
+            if people is None or face in people:
+                found[f"{path.stem}: face {face}" if len(paths) > 1 else f"face {face}"] = series
+    if not found:
+        names = ", ".join(map(str, people or ()))
+        raise SourceError(f"{', '.join(map(str, paths))}: no face {names}")
+    return found
+
+
+def as_shares(series: Series) -> Series:
+    """Divide areas by that of the face in the same frame; frames without a face are left out."""
+    times, areas = series
+    whole = areas[:, list(class_ids(["face"]))].sum(axis=1)
+    seen = whole > 0
+    return times[seen], areas[seen] / whole[seen, None]
+
+
 def read(path: Path) -> dict[int, Series]:
-    """Read the areas in a .csv or .jsonl file of ``run --stats``, by face.
+    """Read the areas in a file of ``run --stats``, by face.
 
     Raises:
         SourceError: the file cannot be read, or is of another kind.
     """
-    rows = _json_rows if path.suffix.lower() == ".jsonl" else _csv_rows
+    suffix = path.suffix.lower()
+    rows = {".jsonl": _json_rows, ".parquet": _parquet_rows}.get(suffix, _csv_rows)
     found: dict[int, tuple[list[float], list[list[int]]]] = defaultdict(lambda: ([], []))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        mode: dict[str, Any] = (
+            {"mode": "rb"} if suffix == ".parquet" else {"encoding": "utf-8", "newline": ""}
+        )
+        with path.open(**mode) as file:
             for face, time, areas in rows(file):
                 found[face][0].append(time)
                 found[face][1].append(areas)
@@ -69,7 +104,7 @@ def read(path: Path) -> dict[int, Series]:
     return {face: (np.array(t), np.array(a)) for face, (t, a) in sorted(found.items())}
 
 
-def draw(faces: dict[int, Series], regions: Sequence[str], out: Path) -> None:
+def draw(faces: Mapping[str, Series], regions: Sequence[str], out: Path, unit: str) -> None:
     """Draw one panel for each face, with one line for each region.
 
     Raises:
@@ -84,9 +119,10 @@ def draw(faces: dict[int, Series], regions: Sequence[str], out: Path) -> None:
     shown = sorted(faces, key=lambda face: -len(faces[face][0]))[:MAX_FACES]
     figure = Figure(figsize=(9, 1 + 2.6 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-    for face, panel in zip(sorted(shown), panels, strict=True):
+    for face, panel in zip((name for name in faces if name in shown), panels, strict=True):
         _panel(panel, faces[face], columns)
-        panel.set_title(f"face {face}", loc="left", fontsize=10)
+        panel.set_ylabel(f"area, {unit}")
+        panel.set_title(face, loc="left", fontsize=10)
     panels[-1].set_xlabel("time in seconds")
     lines, names = panels[0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside upper center", ncols=min(6, len(names)), fontsize=9)
@@ -107,12 +143,11 @@ def _panel(panel: Axes, series: Series, columns: dict[str, list[int]]) -> None:
             np.insert(times, breaks, times[breaks]), np.insert(line, breaks, np.nan),
             marker=mark, linewidth=1.3, label=name,
         )  # fmt: skip
-    panel.set_ylabel("area in pixels")
     panel.set_ylim(bottom=0)
     panel.grid(alpha=0.3)
 
 
-def _largest(faces: dict[int, Series]) -> list[str]:
+def _largest(faces: Mapping[str, Series]) -> list[str]:
     """Return the classes with the largest areas, the largest first."""
     total = np.sum([areas.sum(axis=0) for _, areas in faces.values()], axis=0)
     return [CLASSES[i] for i in np.argsort(-total)[:MAX_REGIONS] if total[i]]
@@ -135,3 +170,15 @@ def _json_rows(file: Any) -> Iterator[tuple[int, float, list[int]]]:
         for name, figures in row["regions"].items():
             areas[IDS[name]] = int(figures["area"])
         yield int(row["id"]), float(row["time"]), areas
+
+
+def _parquet_rows(file: Any) -> Iterator[tuple[int, float, list[int]]]:
+    try:
+        import pyarrow.parquet as pq  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        raise missing_extra("pyarrow", "tables", "a .parquet file") from None
+    columns = [f"{name}_area" for name in CLASSES[1:]]
+    for batch in pq.ParquetFile(file).iter_batches(columns=["id", "time", *columns]):
+        for row in batch.to_pylist():
+            if row["id"] is not None:
+                yield int(row["id"]), float(row["time"]), [0, *(int(row[c]) for c in columns)]

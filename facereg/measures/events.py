@@ -227,7 +227,7 @@ def _runs(track: Track, chosen: Mask, shortest: float) -> Iterator[tuple[int, in
 
 def _moving_mean(values: Floats, width: float) -> Floats:
     """Average over a window of about ``width`` values, without those that are missing."""
-    size = 2 * max(1, round(width / 2)) + 1
+    size = min(2 * max(1, round(width / 2)) + 1, 2 * ((len(values) - 1) // 2) + 1)
     known = ~np.isnan(values)
     kernel = np.ones(size)
     total = np.convolve(np.where(known, values, 0.0), kernel, "same")

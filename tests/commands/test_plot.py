@@ -26,8 +26,9 @@ def stats(tmp_path: Path) -> Path:
 
 
 def run(stats: Path, out: Path, **options) -> int:
-    given = {"regions": None, "overwrite": False, **options}
-    return plot.run(argparse.Namespace(stats=str(stats), output=str(out), **given))
+    given = {"regions": None, "overwrite": False, "person": None, "pixels": False, **options}
+    files = given.pop("files", [stats])
+    return plot.run(argparse.Namespace(stats=list(map(str, files)), output=str(out), **given))
 
 
 def colours(path: Path) -> int:
@@ -51,7 +52,7 @@ def test_without_regions_the_largest_are_drawn(stats: Path, tmp_path: Path):
     run(stats, tmp_path / "plot.png")
     assert colours(tmp_path / "plot.png") > 0
     faces = plot.read(stats)
-    assert plot._largest(faces)[0] == "skin"
+    assert plot._largest({"one": faces[1]})[0] == "skin"
 
 
 def test_csv_and_jsonl_say_the_same(stats: Path, tmp_path: Path):
@@ -112,3 +113,25 @@ def test_without_matplotlib_it_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(FaceregError, match=r"pip install 'facereg\[plot\]'"):
         run(stats, tmp_path / "plot.png")
+
+
+def test_areas_are_shares_of_the_face() -> None:
+    areas = np.zeros((2, 21), int)
+    areas[0, [1, 4, 10]] = 90, 10, 300  # skin, an eye, hair
+    times, shares = plot.as_shares((np.array([0.0, 1.0]), areas))
+    assert times.tolist() == [0.0]  # a frame without a face is left out
+    assert shares[0, [1, 4, 10]].tolist() == [0.9, 0.1, 3.0]
+
+
+@pytest.mark.slow
+def test_several_files_and_kinds_are_drawn_together(stats: Path, tmp_path: Path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    results = [result(i, faces=2) for i in range(30)]
+    for ending in ("jsonl", "parquet"):
+        feed(StatsSink(path=tmp_path / f"other.{ending}"), info(), results)
+    files = [stats, tmp_path / "other.jsonl", tmp_path / "other.parquet"]
+    panels = plot.read_all(files, [2])
+    assert list(panels) == ["stats: face 2", "other: face 2"]
+    assert run(stats, tmp_path / "a.png", files=files, pixels=True, person=[1]) == 0
+    with pytest.raises(SourceError, match="no face 7"):
+        run(stats, tmp_path / "b.png", person=[7])
