@@ -62,6 +62,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "facereg verify redacted.mp4",
         "facereg verify redacted.mp4 --against in.mp4 --report proof.json",
     ),
+    "convert": (
+        "facereg convert masks for-cvat --to cvat",
+        "facereg convert export/annotations.xml dataset --from cvat --images photos",
+    ),
     "measure": ("facereg measure masks -o measures.csv",),
     "events": ("facereg events faces.csv events.tsv",),
     "doctor": ("facereg doctor",),
@@ -93,7 +97,17 @@ def get_parser() -> argparse.ArgumentParser:
     added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for add in (_run, _batch, _serve, _plugins, _info, _models, _evaluate, _train, _export, _bench):
         add(_Adder(added))
-    for add in (_verify, _measure, _events, _doctor, _plot, _report, _new_plugin, _completion):
+    for add in (
+        _verify,
+        _convert,
+        _measure,
+        _events,
+        _doctor,
+        _plot,
+        _report,
+        _new_plugin,
+        _completion,
+    ):
         add(_Adder(added))
     return parser
 
@@ -446,6 +460,30 @@ def _verify(add: _Adder) -> None:
         metavar="DETECTOR",
         help="search with this detector, too; may be repeated",
     )
+
+
+def _convert(add: _Adder) -> None:
+    formats = ("coco", "cvat", "voc", "datumaro", "davis", "mots", "labelstudio")
+    convert = add("convert", "write masks for other tools, or their masks as a dataset")
+    convert.add_argument("source", metavar="IN", help="a mask folder, or what another tool wrote")
+    convert.add_argument("out", metavar="OUT", help="the folder to write; for --from a dataset")
+    convert.add_argument("--to", choices=formats, metavar="FORMAT", help=", ".join(formats))
+    convert.add_argument(
+        "--from",
+        dest="source_format",
+        choices=formats,
+        metavar="FORMAT",
+        help="the same; makes a dataset for train",
+    )
+    convert.add_argument(
+        "--map",
+        type=values.pair,
+        action="append",
+        metavar="LABEL=CLASS",
+        help="with --from: the class that a label of the other tool is; labels without a class are "
+        "left out of training (255); may be repeated",
+    )
+    convert.add_argument("--images", metavar="DIR", help="with --from: where the pictures are")
 
 
 def _measure(add: _Adder) -> None:

@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("privacy", "matting", "measures"),
     ("views", "video"),
     ("pipeline", "sources", "masks"),
-    ("_api", "sinks", "plugins", "testing", "batch"),
+    ("_api", "sinks", "plugins", "testing", "batch", "formats"),
     ("training", "web", "__init__"),
     ("commands",),
     ("cli",),
@@ -37,7 +37,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 #: Most entries that the package's own folder may have; rooms of single features come on top.
 MAX_ENTRIES = 28
-FEATURES = {"batch", "downloads.py", "matting.py", "measures", "privacy", "web"}
+FEATURES = {"batch", "downloads.py", "formats", "matting.py", "measures", "privacy", "web"}
 
 #: Imports that run down and are still wrong: a room -> what it must not know.
 BARRED = {

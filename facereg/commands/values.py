@@ -41,6 +41,14 @@ def shard(text: str) -> tuple[int, int]:
     return number, count
 
 
+def pair(text: str) -> tuple[str, str]:
+    """Read ``LABEL=CLASS``."""
+    label, sign, name = text.rpartition("=")
+    if not (label and sign and name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=CLASS")
+    return label, name
+
+
 def executor(text: str) -> str:
     """Read what runs the jobs of a batch: ``local``, ``ray`` or ``ray:ADDRESS``."""
     if text not in ("local", "ray") and not re.fullmatch(r"ray:.+", text):
