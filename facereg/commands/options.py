@@ -179,6 +179,39 @@ OUTPUTS = (
         },
     ),
     Option(
+        ("--segment",),
+        reads="outputs",
+        batch="no",
+        changes_faces=False,
+        keywords={
+            "type": values.period,
+            "metavar": "T",
+            "help": "begin new files every T, such as 10m or 1h, named by their time in UTC",
+        },
+    ),
+    Option(
+        ("--retain",),
+        reads="outputs",
+        batch="no",
+        changes_faces=False,
+        keywords={
+            "type": values.retention,
+            "metavar": "T|SIZE",
+            "help": "with --segment: remove segments that are older than T, such as 7d, or the "
+            "oldest ones if all together are larger than SIZE, such as 50G",
+        },
+    ),
+    Option(
+        ("--people",),
+        reads="outputs",
+        batch="no",
+        changes_faces=False,
+        keywords={
+            "metavar": "DIR",
+            "help": "write a picture of each person, named by id and time, to choose from",
+        },
+    ),
+    Option(
         ("--view",),
         reads="outputs",
         batch="shared",

@@ -18,13 +18,14 @@ from ..components import Segmenter, Sink, Source
 from ..errors import FaceregError, UsageError, clean_text
 from ..masks.outputs import forget_outputs, is_replaceable, remember_outputs
 from ..masks.resume import ExactResume
-from ..output import stamp
+from ..output import check_parent, stamp
 from ..pipeline.hold_thread import make_hold
 from ..pipeline.processor import Processor
 from ..pipeline.settings import Settings
 from ..pipeline.totals import Totals
 from ..registry.registry import Registry, split_spec
 from ..sinks.masks import MasksSink
+from ..sinks.segments import Limit, Retention, SegmentedSink
 from ..sources.images import IMAGE_SUFFIXES, ImagesSource, folders
 from . import options
 from .opencv import installed_opencvs, opencv_clash
@@ -32,6 +33,9 @@ from .progress import ProgressSink
 from .terminal import print_json, signals_handled_by
 
 log = logging.getLogger(__name__)
+
+#: Sinks whose files --segment cuts.
+SEGMENTED = ("mp4", "masks", "stats")
 
 #: How other programs write the numbers of pictures, as in img_%04d.png.
 NUMBER_PATTERN = re.compile(r"%0?\d*d")
@@ -148,6 +152,18 @@ def _check_chosen_faces(registry: Registry, outputs: Sequence[str]) -> None:
 
 def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
     """Build the sinks that the flags mean, in the order in which they are written to."""
+    if args.retain is not None and not args.segment:
+        raise UsageError("--retain removes segments: give --segment T, too")
+    wanted = _wanted(args)
+    if args.segment:
+        sinks = _segmented(registry, wanted, args)
+    else:
+        sinks = [registry.build("sink", name, **given) for name, given in wanted]
+    return sinks + [_build_other(registry, spec, args) for spec in args.sink]
+
+
+def _wanted(args: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+    """List the sinks that the flags mean: their names, and their options."""
     wanted: list[tuple[str, dict[str, Any]]] = []
     refuse_stdout(output=args.output, masks=args.masks, stats=args.stats)
     if args.output:
@@ -168,12 +184,41 @@ def _sinks(registry: Registry, args: argparse.Namespace) -> list[Sink]:
         dump = {"path": Path(args.masks), "format": args.masks_format}
         how = {"overwrite": args.overwrite or None, "resume": args.resume or None}
         wanted.append(("masks", dump | how))
+    if args.people:
+        wanted.append(("people", {"path": Path(args.people), "overwrite": args.overwrite}))
     if args.isolated:
         wanted.append(("window", {"view": f"isolated:{'+'.join(args.isolated)}"}))
     if args.window:
         wanted.append(("window", {"view": args.view}))
-    sinks = [registry.build("sink", name, **given) for name, given in wanted]
-    return sinks + [_build_other(registry, spec, args) for spec in args.sink]
+    return wanted
+
+
+def _segmented(
+    registry: Registry, wanted: list[tuple[str, dict[str, Any]]], args: argparse.Namespace
+) -> list[Sink]:
+    """Build sinks whose files are cut into segments; windows and people stay whole."""
+    if args.resume:
+        raise UsageError("--resume goes on with one file, and --segment writes many")
+    cut = [name in SEGMENTED for name, _ in wanted]
+    if not any(cut):
+        raise UsageError("--segment cuts -o VIDEO, -m and --stats, and none is given")
+    paths = [given["path"] for (name, given), is_cut in zip(wanted, cut, strict=True) if is_cut]
+    kept = None if args.retain is None else Retention(Limit(*args.retain), paths)
+    sinks: list[Sink] = []
+    for (name, given), is_cut in zip(wanted, cut, strict=True):
+        if not is_cut:
+            sinks.append(registry.build("sink", name, **given))
+            continue
+        check_parent(given["path"])
+        if "view" in given:
+            registry.view(given["view"])  # a wrong one is an error before the first frame
+
+        def make(path: Path, name: str = name, given: dict[str, Any] = given) -> Sink:
+            sink: Sink = registry.build("sink", name, **{**given, "path": path})
+            return sink
+
+        sinks.append(SegmentedSink(name, make, given["path"], args.segment, kept))
+    return sinks
 
 
 def _build_other(registry: Registry, spec: str, args: argparse.Namespace) -> Sink:

@@ -91,6 +91,41 @@ def seconds(text: str) -> float:
     return total
 
 
+#: Seconds, and bytes, of the units of `period` and `retention`.
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+BYTES = {"M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def period(text: str) -> float:
+    """Read a length of time, with a unit or as `seconds` reads it.
+
+    >>> period("10m"), period("1.5h"), period("90")
+    (600.0, 5400.0, 90.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text, re.ASCII)
+    length = float(match[1]) * SECONDS[match[2]] if match else seconds(text)
+    if not length:
+        raise argparse.ArgumentTypeError(f"{text!r} must be longer than 0 seconds")
+    return length
+
+
+def retention(text: str) -> tuple[float | None, int | None]:
+    """Read how much is kept: seconds, or bytes.
+
+    >>> retention("7d"), retention("50G")
+    ((604800.0, None), (None, 50000000000))
+    """
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)([MGT])B?", text, re.ASCII):
+        size = round(float(match[1]) * BYTES[match[2]])
+        if size:
+            return None, size
+    elif re.fullmatch(r"\d+(\.\d+)?[smhd]", text, re.ASCII):
+        return period(text), None
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is neither a time such as 7d nor a size such as 50G"
+    )
+
+
 def positive_seconds(text: str) -> float:
     """Read a time that is longer than nothing."""
     if not (length := seconds(text)):

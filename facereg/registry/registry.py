@@ -46,6 +46,7 @@ BUILTINS = (
     "facereg.plugins.pspnet.segmenter",
     "facereg.plugins.replay",
     "facereg.views",
+    "facereg.sinks.people",
     "facereg.sinks.mp4",
     "facereg.sinks.masks",
     "facereg.sinks.images",

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from facereg.components import Detector
+from facereg.downloads import find_download, find_fetched
 from facereg.plugins.centerface import CenterFaceDetector
 from facereg.plugins.deepface import DeepfaceDetector
 from facereg.plugins.haar import HaarDetector
 from facereg.plugins.mtcnn import MtcnnDetector
 from facereg.plugins.replay import ReplayDetector
+from facereg.plugins.yunet import YunetDetector
 from facereg.sinks.masks import MasksSink
 from facereg.testing import DetectorContract, run_through, some_result
 from tests import clips
@@ -38,6 +40,16 @@ class TestHaar(DetectorContract):
 class TestCenterFace(DetectorContract):
     component = CenterFaceDetector
     picture = clips.astronaut()
+
+
+class TestYunet(DetectorContract):
+    component = YunetDetector
+    picture = clips.astronaut()
+
+    @pytest.fixture(autouse=True)
+    def fetched(self) -> None:
+        if find_fetched(find_download("yunet")) is None:
+            pytest.skip("no package ships its file: facereg models get yunet")
 
 
 class TestDeepface(DetectorContract):

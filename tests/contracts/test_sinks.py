@@ -10,6 +10,7 @@ from facereg.components import Sink
 from facereg.sinks.images import ImagesSink
 from facereg.sinks.masks import MasksSink
 from facereg.sinks.mp4 import Mp4Sink
+from facereg.sinks.people import PeopleSink
 from facereg.sinks.stats import StatsSink
 from facereg.sinks.window import WindowSink
 from facereg.testing import SinkContract
@@ -53,6 +54,13 @@ class TestImages(SinkContract):
 
     def make(self, tmp_path: Path) -> Sink:
         return ImagesSink(path=tmp_path / "images")
+
+
+class TestPeople(SinkContract):
+    component = PeopleSink
+
+    def make(self, tmp_path: Path) -> Sink:
+        return PeopleSink(path=tmp_path / "people")
 
 
 class TestStats(SinkContract):
