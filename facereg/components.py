@@ -142,6 +142,7 @@ class Status:
         faces: faces in them.
         dropped: frames of a live source that were dropped because the pipeline was busy.
         skipped: frames that failed and were passed on without faces.
+        carried: masks that were carried along motion, and not parsed.
         stopping: whether the run is about to end, as after Ctrl-C.
         failed: whether an error ended the run; known when `Sink.close` is called.
         stages: milliseconds spent in each stage so far.
@@ -152,6 +153,7 @@ class Status:
     faces: int = 0
     dropped: int = 0
     skipped: int = 0
+    carried: int = 0
     stopping: bool = False
     failed: bool = False
     stages: Mapping[str, float] = field(default_factory=dict)

@@ -364,6 +364,8 @@ class Face:
         id: the same for the same person from frame to frame.
         detection: where it was found.
         regions: its regions, or None if no segmenter ran.
+        carried: whether the regions were carried from the frame before along the motion in the
+            picture, and not parsed.
 
     >>> result.faces[0]
     Face(id=1, box=(...), score=..., regions=yes)
@@ -372,6 +374,7 @@ class Face:
     id: int
     detection: Detection
     regions: RegionMasks | None = None
+    carried: bool = False
     # What `measures` needs besides: the picture, which lives as long as its frame, and the answer.
     _image: Callable[[], Image | None] | None = field(default=None, init=False, repr=False)
     _measures: Measures | None = field(default=None, init=False, repr=False)
@@ -441,6 +444,8 @@ class Face:
         if self.detection.landmarks is not None:
             # Pose and scale are measured with them, from a dump as from a run.
             plain["landmarks"] = [[round(float(v), 2) for v in p] for p in self.detection.landmarks]
+        if self.carried:
+            plain["carried"] = True
         return plain
 
 

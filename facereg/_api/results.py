@@ -45,6 +45,7 @@ def process(  # noqa: PLR0913  (keywords with the names of the flags)
     max_faces: int | None = None,
     detect_every: int = Settings.detect_every,
     look_back: int | None = None,
+    parse_every: int | None = None,
     on_error: Literal["stop", "skip"] = "stop",
     hold: float | None = None,
     guard: str | None = None,
@@ -66,6 +67,8 @@ def process(  # noqa: PLR0913  (keywords with the names of the flags)
         detect_every: run the detector on every n-th frame; in between, faces are followed.
         look_back: frames by which a result may be delayed to look for a new face in the frames
             before it was found; None: as many as are needed for a recording, 0 for a live source.
+        parse_every: parse faces on every n-th frame, and carry their masks along the motion in
+            between; None: on every frame of a recording, as often as possible of a live source.
         on_error: whether a frame on which a detector or segmenter fails ends the run, or comes
             without faces and is counted in ``totals.skipped``.
         hold: for results that are drawn with ``blur``, ``pixelate`` or ``fill``: seconds for which
@@ -91,6 +94,7 @@ def process(  # noqa: PLR0913  (keywords with the names of the flags)
         max_faces=max_faces,
         detect_every=detect_every,
         look_back=look_back,
+        parse_every=parse_every,
         duration=duration,
         on_error=on_error,
     )

@@ -288,6 +288,18 @@ PROCESSING = (
         },
     ),
     Option(
+        ("--parse-every",),
+        reads="setting",
+        batch="shared",
+        changes_faces=True,
+        keywords={
+            "type": values.count_or_auto,
+            "metavar": "N|auto",
+            "help": "parse faces on every Nth frame, and carry masks along the motion in between; "
+            "auto: of a live source, as often as this machine can (default: auto)",
+        },
+    ),
+    Option(
         ("--look-back",),
         reads="setting",
         batch="shared",

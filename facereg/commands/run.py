@@ -107,7 +107,8 @@ def execute(
         **options.settings(args),
         provenance=_provenance(args.detector, args.segmenter, segmenter),
     )
-    again = detector.tracks or registry.draws_soft_edges  # every frame is parsed again
+    carries = settings.parse_every not in (None, 1)
+    again = detector.tracks or registry.draws_soft_edges or carries  # every frame is parsed again
     resume = None if again else _exact_resume(sinks, args)
     for sink in sinks:
         if isinstance(sink, MasksSink):
@@ -350,6 +351,7 @@ def _summary(totals: Totals) -> str:
         "dropped": totals.dropped,
         "skipped": totals.skipped,
         "cached": totals.cached,
+        "carried": totals.carried,
         "held": totals.held,
     }
     more = "".join(f", {count} {what}" for what, count in notes.items() if count)

@@ -56,6 +56,11 @@ def executor(text: str) -> str:
     return text
 
 
+def count_or_auto(text: str) -> int | None:
+    """Read a whole number of at least 1, or ``auto``, which is None."""
+    return None if text == "auto" else positive_int(text)
+
+
 def positive_number(text: str) -> float:
     """Read a number above 0, such as ``90``, ``.5`` or ``2e-3``."""
     if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e-?\d+)?", text, re.ASCII) or not float(text):

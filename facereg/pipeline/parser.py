@@ -12,6 +12,7 @@ from ..components import Detector, Segmenter
 from ..errors import PluginError, UnparsedFrameError
 from ..tracking.tracker import Tracker
 from ..types import Detection, Face, Frame, FrameResult, RegionMasks
+from .carry import Carrier, Pace
 from .lookahead import DetectAhead
 from .settings import OnError, Settings
 from .totals import StageTimes
@@ -29,12 +30,22 @@ class SegmentFaces:
         segmenter: parses the faces, or None to leave them unparsed.
         max_faces: parse only this many faces of a frame, the largest; None parses all.
         times: where the time is counted.
+        pace: on which frames a face is parsed; in between, its mask is carried.
+
+    Attributes:
+        carried: masks that were carried so far.
     """
 
     def __init__(
-        self, segmenter: Segmenter | None, max_faces: int | None, times: StageTimes
+        self,
+        segmenter: Segmenter | None,
+        max_faces: int | None,
+        times: StageTimes,
+        pace: Pace | None = None,
     ) -> None:
+        self.carried = 0
         self._segmenter, self._max_faces, self._times = segmenter, max_faces, times
+        self._pace, self._carrier = pace or Pace(1), Carrier()
 
     def faces(self, frame: Frame, detections: Sequence[Detection]) -> tuple[Face, ...]:
         """Parse the faces of a frame; one without a track is numbered by its place.
@@ -43,15 +54,55 @@ class SegmentFaces:
             PluginError: the segmenter failed.
         """
         kept = largest(detections, self._max_faces)
-        regions: Sequence[RegionMasks | None] = (None,) * len(kept)
-        if self._segmenter is not None and kept:
+        moved = {} if self._segmenter is None else self._carry(frame, kept)
+        due = [d for i, d in enumerate(kept) if i not in moved]
+        parsed: Sequence[RegionMasks | None] = (None,) * len(due)
+        if self._segmenter is not None and due:
+            before = self._times.milliseconds["segment"]
             with self._times.timed("segment"):
-                regions = segment_faces(self._segmenter, frame, kept)
-        pairs = enumerate(zip(kept, regions, strict=True), start=1)
-        return tuple(Face(i if d.track is None else d.track, d, r) for i, (d, r) in pairs)
+                parsed = segment_faces(self._segmenter, frame, due)
+            self._note(frame, due, parsed, self._times.milliseconds["segment"] - before)
+        found = iter(parsed)
+        return tuple(
+            Face(
+                i + 1 if d.track is None else d.track,
+                d,
+                moved[i] if i in moved else next(found),
+                carried=i in moved,
+            )
+            for i, d in enumerate(kept)
+        )
+
+    def _carry(self, frame: Frame, kept: Sequence[Detection]) -> dict[int, RegionMasks]:
+        """Move the masks of faces that are not due to be parsed."""
+        every = self._pace.every
+        if every == 1:
+            return {}
+        ages = [self._carrier.age(d.track, frame) for d in kept]
+        waiting = [i for i, age in enumerate(ages) if age is not None and 0 < age < every]
+        if not waiting:
+            return {}
+        with self._times.timed("carry"):
+            moved = {i: self._carrier.carry(kept[i].track or 0, frame) for i in waiting}
+        self.carried += len(moved)
+        return moved
+
+    def _note(
+        self,
+        frame: Frame,
+        due: Sequence[Detection],
+        parsed: Sequence[RegionMasks | None],
+        milliseconds: float,
+    ) -> None:
+        self._pace.took(milliseconds)
+        if not self._pace.carries:
+            return
+        for detection, regions in zip(due, parsed, strict=True):
+            self._carrier.note(detection.track, frame, regions)
 
     def forget(self, track: int) -> None:
-        """Drop what the segmenter keeps for a track that has ended."""
+        """Drop what is kept for a track that has ended."""
+        self._carrier.forget(track)
         if self._segmenter is not None:
             self._segmenter.forget(track)
 
@@ -110,6 +161,7 @@ class Parser:
         segmenter: Segmenter | None,
         tracker: Tracker | None,
         settings: Settings,
+        pace: Pace | None = None,
     ) -> Parser:
         """Build a parser of components.
 
@@ -118,15 +170,21 @@ class Parser:
             segmenter: parses them, or None to detect only.
             tracker: follows them from frame to frame, or None; see `Parser`.
             settings: the run's.
+            pace: on which frames faces are parsed; None is on every one.
         """
         times = StageTimes()
         return cls(
             DetectAhead(detector, settings.max_faces, times),
-            SegmentFaces(segmenter, settings.max_faces, times),
+            SegmentFaces(segmenter, settings.max_faces, times, pace),
             tracker,
             times,
             settings.on_error,
         )
+
+    @property
+    def carried(self) -> int:
+        """Masks that were carried along motion so far, and not parsed."""
+        return self._segmenter.carried
 
     @property
     def stages(self) -> dict[str, float]:

@@ -18,6 +18,7 @@ from ..components import Detector, EndRun, Run, Segmenter, Sink, Source, Status
 from ..privacy.hold import Hold
 from ..tracking.tracker import Tracker
 from ..types import FrameResult
+from .carry import Pace
 from .channel import End
 from .hold_thread import HoldThread
 from .parser import Parser
@@ -65,7 +66,8 @@ class Processor:
         if hold is not None and source.info.live:
             look_back = 0  # the guard looks back, and results are delayed once only
         tracker = Tracker(settings.detect_every, look_back) if follows else None
-        self._parser = Parser.build(detector, segmenter, tracker, settings)
+        pace = _pace(settings, source)
+        self._parser = Parser.build(detector, segmenter, tracker, settings, pace)
         self._thread = ParserThread(
             self._reader.frames,
             self._parser.parse if resume is None else partial(resume.parse, parser=self._parser),
@@ -157,6 +159,7 @@ class Processor:
         """Take over what other threads have counted."""
         self.totals.dropped = self._reader.frames.dropped
         self.totals.skipped = self._parser.skipped
+        self.totals.carried = self._parser.carried
         if self._hold is not None:
             self.totals.held = self._hold.held
         if self._resume is not None:
@@ -168,6 +171,7 @@ class Processor:
             faces=self.totals.faces,
             dropped=self._reader.frames.dropped,
             skipped=self._parser.skipped,
+            carried=self._parser.carried,
             stopping=self._stop.is_set(),
             failed=self._failed,
             stages=self._stages(),
@@ -218,6 +222,14 @@ class Processor:
             self.totals.reports["source"] = dict(self._reader.report)
         self.totals.dropped_sinks = self._sinks.dropped
         self.totals.stages = self._stages()
+
+
+def _pace(settings: Settings, source: Source) -> Pace:
+    info = source.info
+    every = settings.parse_every
+    if every is None and not info.live:
+        every = 1
+    return Pace(every, None if info.fps is None else float(info.fps))
 
 
 def _first(error: BaseException | None, action: Callable[[], object]) -> BaseException | None:

@@ -28,6 +28,8 @@ class Settings:
         look_back: frames by which a result may be delayed to look, in the frames before it, for a
             face that a detection shows for the first time; None: as many as are needed for a
             recording, and 0 for a live source.
+        parse_every: parse a face on every n-th frame, and carry its mask along the motion in
+            between; None: every frame of a recording, as often as possible of a live source.
         duration: stop after this many seconds of the source's time; None does not.
         on_error: what happens to a frame that the detector or the segmenter fails on: ``stop`` ends
             the run, ``skip`` passes the frame on without faces and counts it.
@@ -46,6 +48,7 @@ class Settings:
     max_faces: int | None = None
     detect_every: int = 8
     look_back: int | None = None
+    parse_every: int | None = None
     duration: float | None = None
     on_error: OnError = "stop"
     on_sink_error: OnSinkError = "stop"
@@ -67,6 +70,7 @@ class Settings:
             ("max_faces", 1),
             ("detect_every", 1),
             ("look_back", 0),
+            ("parse_every", 1),
             ("duration", 0),
         ):
             value = getattr(self, name)

@@ -47,6 +47,7 @@ class Totals:
         dropped: frames of a live source that were dropped because the pipeline was busy.
         skipped: frames that failed and were passed on without faces.
         cached: frames that an earlier run parsed.
+        carried: masks that were carried along motion, and not parsed.
         held: faces that were hidden in frames in which they were not found.
         seconds: how long the run took.
         outputs: files written.
@@ -61,6 +62,7 @@ class Totals:
     dropped: int = 0
     skipped: int = 0
     cached: int = 0
+    carried: int = 0
     held: int = 0
     seconds: float = 0.0
     outputs: list[str] = field(default_factory=list)
@@ -82,6 +84,7 @@ class Totals:
             "dropped": self.dropped,
             "skipped": self.skipped,
             "cached": self.cached,
+            "carried": self.carried,
             "held": self.held,
             "seconds": round(self.seconds, 3),
             "fps": round(self.fps, 2),

@@ -218,6 +218,7 @@ class WebSink(InteractiveSink):
                 "found": status.faces,
                 "dropped": status.dropped,
                 "skipped": status.skipped,
+                "carried": status.carried,
                 "stages": dict(status.stages),
                 "problems": [p for p in (self._problem, *status.dropped_sinks.values()) if p],
                 "latencies": list(self._latencies),

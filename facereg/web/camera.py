@@ -74,7 +74,10 @@ class Counters:
     now: Mapping[str, Any] = field(default_factory=dict)
     before: dict[str, float] = field(default_factory=dict)
 
-    NAMES = ("frames", "found", "dropped", "skipped", "recorded_bytes", "latency_sum", "reconnects")
+    NAMES = (
+        "frames", "found", "dropped", "skipped", "carried", "recorded_bytes", "latency_sum",
+        "reconnects",
+    )  # fmt: skip
 
     def total(self, name: str) -> float:
         """Return a counter."""

@@ -26,6 +26,7 @@ COUNTERS = {
     "facereg_faces": ("found", "Faces in them"),
     "facereg_dropped_frames": ("dropped", "Frames dropped because the pipeline was busy"),
     "facereg_skipped_frames": ("skipped", "Frames on which a detector or segmenter failed"),
+    "facereg_carried_faces": ("carried", "Masks carried along motion, and not parsed"),
     "facereg_recorded_bytes": ("recorded_bytes", "Bytes of finished recordings"),
 }
 

@@ -30,6 +30,7 @@ SAMPLES: dict[str, list[str]] = {
     "max_faces": ["--max-faces=2"],
     "detect_every": ["--detect-every=3"],
     "look_back": ["--look-back=4"],
+    "parse_every": ["--parse-every=2"],
     "hold": ["--hold=0.5"],
     "guard": ["--guard=none"],
     "start": ["--start=1:05.5"],
