@@ -1,12 +1,14 @@
 """Measure what a run costs beyond its parts: ffmpeg, the network and the detector alone.
 
-    python -m benchmarks.overhead [--sizes 480p 1080p 4k] [--faces 1 4] [--rounds N] [--before FOLDER]
+    python -m benchmarks.overhead [--sizes 480p 1080p 4k] [--faces 1 4] [--rounds N]
+                                  [--before FOLDER]
 
-Everything is in CPU milliseconds a frame, so that other work on the machine matters little. *run* is
-``facereg run`` with default settings, its encoder included. Its parts: *ffmpeg* decodes the same
-file and, for an MP4, encodes the frames with the same settings; *network* computes as many crops as
-the run does; *detector* looks at as many frames as the run does. A start is not counted: each
-figure is the difference between a long and a short run. All are taken in turn; medians of the rounds.
+Everything is in CPU milliseconds a frame, so that other work on the machine matters little. *run*
+is ``facereg run`` with default settings, its encoder included. Its parts: *ffmpeg* decodes the same
+file and, for an MP4, encodes the frames with the same settings; *network* computes as many crops
+as the run does; *detector* looks at as many frames as the run does. A start is not counted: each
+figure is the difference between a long and a short run. All are taken in turn; medians of the
+rounds.
 
 ``--before`` names another checkout, whose runs are taken in turn with this one's.
 """
@@ -112,12 +114,12 @@ class CountingDetector(Detector):
     name = "counting"
 
     def __init__(self, inner: Detector) -> None:
-        self._inner, self.frames = inner, list[Frame]()
+        self.inner, self.frames = inner, list[Frame]()
 
     def detect(self, frame: Frame) -> Sequence[Detection]:
         """Pass a frame on."""
         self.frames.append(frame)
-        return self._inner.detect(frame)
+        return self.inner.detect(frame)
 
 
 class CountingSegmenter(Segmenter):
@@ -126,12 +128,12 @@ class CountingSegmenter(Segmenter):
     name = "counting"
 
     def __init__(self, inner: Segmenter) -> None:
-        self._inner, self.faces, self.parsed = inner, 0, 0
+        self.inner, self.faces, self.parsed = inner, 0, 0
 
     def segment(self, frame: Frame, detections: Sequence[Detection]) -> Sequence[RegionMasks]:
         """Pass faces on."""
         self.faces += len(detections)
-        return self._inner.segment(frame, detections)
+        return self.inner.segment(frame, detections)
 
 
 class Limit(Sink):
@@ -209,7 +211,7 @@ class Clip:
         """Measure the detector on as many frames: CPU ms a frame."""
         frames = self._detector.frames
         return (
-            _process_ms(lambda: [self._detector._inner.detect(f) for f in frames[:6]], 2)
+            _process_ms(lambda: [self._detector.inner.detect(f) for f in frames[:6]], 2)
             / min(6, len(frames))
             * self.detections
         )
