@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 import facereg
 from facereg import regions
+from facereg.components import View, draw_with_alpha
 from facereg.measures.axes import find_axes
 from facereg.measures.colour import PLACES
 from facereg.measures.shapes import Shapes
 from facereg.measures.visibility import ellipse_points
+from facereg.registry.registry import Registry
 from facereg.types import Image
 from facereg.views import view
 
@@ -156,12 +158,25 @@ def first_picture() -> Image:
     return view("overlay:legend=yes")(facereg.parse(astronaut()))
 
 
-def first_video() -> Image:
-    """Draw the overlay of a frame of the talking man, enlarged four times."""
+def large_driving() -> Image:
+    """Enlarge the first frame of the talking man four times."""
     size = (176 * 4, 144 * 4)
-    return view("overlay")(
-        facereg.parse(cv2.resize(driving(), size, interpolation=cv2.INTER_CUBIC))
-    )
+    return np.asarray(cv2.resize(driving(), size, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def first_video() -> Image:
+    """Draw the overlay of a frame of the talking man."""
+    return view("overlay")(facereg.parse(large_driving()))
+
+
+def own_detector() -> Image:
+    """Draw the talking man as the detector of docs/tutorials/detector.md finds him."""
+    page = (FOLDER.parent / "tutorials" / "detector.md").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        plugin = Path(folder) / "cascade.py"
+        plugin.write_text(page.split("```python\n")[1].split("```")[0], encoding="utf-8")
+        with facereg.FaceParser(detector="cascade", plugins=[plugin]) as parser:
+            return view("overlay")(parser(large_driving()))
 
 
 def regions_with_names() -> Image:
@@ -225,6 +240,30 @@ def measured_face() -> Image:
     return out
 
 
+def hidden() -> Image:
+    """Draw the talking man as he is, blurred, pixelated and filled."""
+    result = facereg.parse(large_driving())
+    views = ("raw", "blur:face", "pixelate:face", "fill:face")
+    row = np.hstack([view(spec)(result) for spec in views])
+    return np.asarray(cv2.resize(row, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA))
+
+
+def matte_of_hair() -> Image:
+    """Draw a photograph, the matte of its hair, and the hair alone before green."""
+    portrait = cv2.resize(astronaut()[:310, 130:410], None, fx=1.2, fy=1.2)
+    result = facereg.parse(portrait)
+    cut = draw_with_alpha(facereg_view("matte:hair"), result)
+    alpha = cut[..., 3:] / 255
+    green = np.full(portrait.shape, (70, 160, 70))
+    alone = np.asarray(cut[..., :3] * alpha + green * (1 - alpha), np.uint8)
+    return np.hstack([portrait, np.repeat(cut[..., 3:], 3, axis=2), alone])
+
+
+def facereg_view(spec: str) -> View:
+    """Find a view that may have alpha."""
+    return Registry().view(spec)
+
+
 PICTURES: dict[str, Callable[[], Image]] = {
     "failures.png": failures,
     "views.png": three_views,
@@ -232,6 +271,9 @@ PICTURES: dict[str, Callable[[], Image]] = {
     "first-video.jpg": first_video,
     "regions.png": regions_with_names,
     "measures.png": measured_face,
+    "cascade.jpg": own_detector,
+    "hidden.jpg": hidden,
+    "matte.jpg": matte_of_hair,
 }
 
 

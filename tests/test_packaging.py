@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import gzip
+import importlib.util
 import json
 import os
 import re
@@ -207,3 +208,26 @@ def test_architecture_page_places_every_module() -> None:
         if path.name not in ("__pycache__", "__init__.py", "__main__.py", "py.typed")
     }
     assert {part for part in parts if part not in page} == set()
+
+
+@pytest.mark.slow
+def test_a_release_is_dated_cited_and_accepted_by_an_index(wheel: Path, tmp_path: Path) -> None:
+    version = facereg.__version__
+    dated = re.search(
+        rf"^## \[{re.escape(version)}\] - (\d{{4}}-\d\d-\d\d)$",
+        (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert dated, "CHANGELOG.md has no dated section of this version"
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in citation
+    assert f"\ndate-released: {dated[1]}\n" in citation
+    if importlib.util.find_spec("twine") is None:
+        pytest.skip("twine is not installed: pip install -e '.[dev]'")
+    checked = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", str(wheel)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
