@@ -11,7 +11,7 @@ from ..errors import SourceError, missing_extra
 from ..masks.dump import MaskDump
 from ..measures.table import REASON, USABLE
 from ..measures.table import columns as measure_columns
-from ..regions import CLASSES
+from ..regions import CLASSES, GROUPS
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped,unused-ignore]
@@ -29,8 +29,11 @@ COLUMNS = {
 }
 
 
-#: The columns of measures that are no floats.
-MEASURED = {USABLE: "Int64", REASON: "string"}
+#: The last column: what a row is of.
+VIDEO = "video"
+
+#: The columns after those of the regions that are no floats.
+MEASURED = {USABLE: "Int64", REASON: "string", VIDEO: "string"}
 
 
 def open_masks(path: str | Path) -> MaskDump:
@@ -64,7 +67,8 @@ def read_stats(path: str | Path) -> pd.DataFrame:
         ``clock`` in UTC if the source was live, ``id``, box and ``score``, then for each class of
         pixel its ``CLASS_area`` in pixels, its centroid ``CLASS_x`` and ``CLASS_y`` in the frame,
         and its mean colour ``CLASS_b``, ``CLASS_g`` and ``CLASS_r``. A class that does not occur
-        has the area 0, and no centroid or colour. Then the columns that docs/measures.md describes.
+        has the area 0, and no centroid or colour. ``GROUP_area`` sums up the classes of a group.
+        ``video`` is the name of the source. Then the columns that docs/measures.md describes.
 
     Raises:
         FaceregError: the file cannot be read; pandas, or for Parquet pyarrow, is not installed.
@@ -119,6 +123,10 @@ def _read_lines(path: Path) -> pd.DataFrame:
     areas = [f"{name}_area" for name in CLASSES[1:]]
     has_face = table["id"].notna()
     table.loc[has_face, areas] = table.loc[has_face, areas].fillna(0)
+    for group, members in GROUPS.items():
+        table[f"{group}_area"] = table[[f"{name}_area" for name in members]].sum(
+            axis=1, min_count=1
+        )
     return table
 
 
@@ -139,7 +147,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 def _all_columns() -> list[str]:
     figures = ("area", "x", "y", "b", "g", "r")
     regions = (f"{name}_{figure}" for name in CLASSES[1:] for figure in figures)
-    return [*COLUMNS, *regions, *measure_columns()]
+    return [*COLUMNS, *regions, *(f"{name}_area" for name in GROUPS), *measure_columns(), VIDEO]
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:

@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
         has_clock = any("clock" in line for line in dump.frames)
         try:
             with output.AtomicFile(out, overwrite=args.overwrite) as target:
-                table = open_table(out, target.open(), has_clock=has_clock)
+                video = str(dump.manifest["source"].get("name", ""))
+                table = open_table(out, target.open(), has_clock=has_clock, video=video)
                 try:
                     for rows in measure_dump(dump):
                         table.add(rows)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import output
 from ..components import Run, Sink
-from ..errors import SinkError
+from ..errors import SinkError, clean_text
 from ..hookspecs import hookimpl
 from ..measures import Motion, cells
 from ..regions import CLASSES
@@ -50,7 +50,9 @@ class StatsSink(Sink):
         self._target = output.AtomicFile(self.path, overwrite=self._overwrite, leftovers="keep")
         file = self._target.open()
         try:
-            self._table = open_table(self.path, file, has_clock=info.live)
+            self._table = open_table(
+                self.path, file, has_clock=info.live, video=clean_text(info.name)
+            )
         except BaseException as e:
             file.close()
             if isinstance(e, OSError):

@@ -13,8 +13,8 @@ from typing import IO, Any, NamedTuple
 
 from ..errors import missing_extra
 from ..measures import columns as measure_columns
-from ..measures.table import REASON, USABLE
-from ..regions import CLASSES
+from ..measures.table import BY_NAME, REASON, USABLE
+from ..regions import CLASSES, GROUPS
 from ..types import Box
 
 #: The columns of each region: pixels, centroid in pixels of the frame, mean colour.
@@ -22,6 +22,28 @@ REGION_COLUMNS = ("area", "x", "y", "b", "g", "r")
 
 #: Rows that are written to a Parquet file at a time.
 ROW_GROUP = 4096
+
+#: The last column: what the row is of.
+VIDEO = "video"
+
+#: What the columns hold that are no regions and no measures; the files say so, too.
+DESCRIPTIONS = {
+    "index": "number of the frame in the source, from 0",
+    "time": "seconds: presentation time, or since the first frame of a live source",
+    "clock": "UTC of a live source's frame",
+    "id": "number of the person; empty if the frame has no face",
+    **dict.fromkeys(("x0", "y0", "x1", "y1"), "side of the face's box in pixels, half-open"),
+    "score": "confidence of the detection, 0 to 1",
+    USABLE: "whether the measures should be used: 1 or 0",
+    REASON: "why the measures should not be used",
+    VIDEO: "name of the source",
+}
+
+#: What the columns of a region hold.
+REGION_DESCRIPTIONS = {
+    "area": "pixels of", "x": "column of the centroid of", "y": "row of the centroid of",
+    "b": "mean blue, 0 to 255, of", "g": "mean green, 0 to 255, of", "r": "mean red, 0 to 255, of",
+}  # fmt: skip
 
 
 class Figures(NamedTuple):
@@ -63,10 +85,11 @@ class Table(ABC):
     Args:
         file: open for writing bytes.
         has_clock: whether rows have a clock.
+        video: what the rows are of, for tables that are put together.
     """
 
-    def __init__(self, file: IO[bytes], has_clock: bool) -> None:
-        self.file, self.has_clock = file, has_clock
+    def __init__(self, file: IO[bytes], has_clock: bool, video: str) -> None:
+        self.file, self.has_clock, self.video = file, has_clock, video
 
     @abstractmethod
     def add(self, rows: Sequence[Row]) -> None:
@@ -88,8 +111,8 @@ class Table(ABC):
 class CsvTable(Table):
     """A column for each figure."""
 
-    def __init__(self, file: IO[bytes], has_clock: bool) -> None:
-        super().__init__(file, has_clock)
+    def __init__(self, file: IO[bytes], has_clock: bool, video: str) -> None:
+        super().__init__(file, has_clock, video)
         self._writer = csv.writer(self, lineterminator="\n")
         self._writer.writerow(columns(has_clock))
 
@@ -99,7 +122,7 @@ class CsvTable(Table):
 
     def add(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            self._writer.writerow(_cells(row, self.has_clock, ""))
+            self._writer.writerow(_cells(row, self, ""))
         self.file.flush()
 
 
@@ -124,6 +147,7 @@ class JsonLinesTable(Table):
                 for name, f in row.regions.items()
             },
             "measures": dict(row.measures),
+            "video": self.video,
         }
 
 
@@ -134,8 +158,8 @@ class ParquetTable(Table):
         FaceregError: pyarrow is not installed.
     """
 
-    def __init__(self, file: IO[bytes], has_clock: bool) -> None:
-        super().__init__(file, has_clock)
+    def __init__(self, file: IO[bytes], has_clock: bool, video: str) -> None:
+        super().__init__(file, has_clock, video)
         try:
             pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
         except ImportError:
@@ -143,17 +167,21 @@ class ParquetTable(Table):
         self._arrow: Any = pa
         types = {"index": pa.int64(), "clock": pa.string(), "id": pa.int64()}
         types |= dict.fromkeys(("x0", "y0", "x1", "y1"), pa.int64())
-        types |= {USABLE: pa.int64(), REASON: pa.string()}
+        types |= {USABLE: pa.int64(), REASON: pa.string(), VIDEO: pa.string()}
         kinds = [
             types.get(name, pa.int64() if name.endswith("_area") else pa.float64())
             for name in columns(has_clock)
         ]
-        self._schema = pa.schema(list(zip(columns(has_clock), kinds, strict=True)))
+        fields = [
+            pa.field(name, kind, metadata={"description": describe_column(name)})
+            for name, kind in zip(columns(has_clock), kinds, strict=True)
+        ]
+        self._schema = pa.schema(fields)
         self._rows: list[list[Any]] = []
         self._writer = parquet.ParquetWriter(file, self._schema)
 
     def add(self, rows: Sequence[Row]) -> None:
-        self._rows += [_cells(row, self.has_clock, None) for row in rows]
+        self._rows += [_cells(row, self, None) for row in rows]
         if len(self._rows) >= ROW_GROUP:
             self._flush()
 
@@ -181,9 +209,9 @@ TABLES: dict[str, type[Table]] = {
 }
 
 
-def open_table(path: Path, file: IO[bytes], *, has_clock: bool) -> Table:
+def open_table(path: Path, file: IO[bytes], *, has_clock: bool, video: str) -> Table:
     """Begin the kind of table that a path's ending names."""
-    return TABLES[path.suffix.lower()](file, has_clock)
+    return TABLES[path.suffix.lower()](file, has_clock, video)
 
 
 def columns(has_clock: bool) -> list[str]:
@@ -191,15 +219,34 @@ def columns(has_clock: bool) -> list[str]:
     clock = ("clock",) if has_clock else ()
     names = ("index", "time", *clock, "id", "x0", "y0", "x1", "y1", "score")
     regions = (f"{name}_{what}" for name in CLASSES[1:] for what in REGION_COLUMNS)
-    return [*names, *regions, *measure_columns()]
+    groups = (f"{name}_area" for name in GROUPS)
+    return [*names, *regions, *groups, *measure_columns(), VIDEO]
 
 
-def _cells(row: Row, has_clock: bool, nothing: object) -> list[object]:
+def describe_column(name: str) -> str:
+    """Say in one line what a column holds, and in which unit.
+
+    >>> describe_column("eyes_area")
+    'pixels of eyes'
+    """
+    if name in DESCRIPTIONS:
+        return DESCRIPTIONS[name]
+    if measure := BY_NAME.get(name.removesuffix("_se")):
+        error = "standard error: " if name.endswith("_se") else ""
+        return f"{error}{measure.meaning} ({measure.unit})"
+    region, _, what = name.rpartition("_")
+    return f"{REGION_DESCRIPTIONS[what]} {region}"
+
+
+def _cells(row: Row, table: Table, nothing: object) -> list[object]:
     """Return a row's values, one a column."""
-    cells: list[object] = [row.index, row.time, *((row.clock,) if has_clock else ())]
+    cells: list[object] = [row.index, row.time, *((row.clock,) if table.has_clock else ())]
     if row.id is None:
-        return cells + [nothing] * (len(columns(has_clock)) - len(cells))
+        empty = len(columns(table.has_clock)) - len(cells) - 1
+        return [*cells, *[nothing] * empty, table.video]
     cells += [row.id, *(row.box or ()), row.score]
     for name in CLASSES[1:]:
         cells += row.regions.get(name, (0, *[nothing] * (len(REGION_COLUMNS) - 1)))
-    return cells + [row.measures.get(name, nothing) for name in measure_columns()]
+    for members in GROUPS.values():
+        cells.append(sum(row.regions[name].area for name in members if name in row.regions))
+    return [*cells, *(row.measures.get(name, nothing) for name in measure_columns()), table.video]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import facereg
 from facereg.components import Run, Status
 from facereg.errors import FaceregError, SinkError
 from facereg.regions import CLASSES
@@ -69,6 +70,7 @@ def test_a_jsonl_has_the_regions_that_occur(tmp_path: Path):
                 "usable": 0,
                 "unusable_because": "needs landmarks, which the detector did not give",
             },
+            "video": "clip.mp4",
         }
     ]  # fmt: skip
 
@@ -88,7 +90,9 @@ def test_every_frame_has_a_row_for_each_face_or_one_with_an_empty_id(tmp_path: P
     assert found == [(index, number) for index, numbers in ids.items() for number in numbers]
     empty = rows(tmp_path / f"a.{ending}")[0]
     assert {
-        value for key, value in empty.items() if key not in ("index", "time", "regions", "measures")
+        value
+        for key, value in empty.items()
+        if key not in ("index", "time", "regions", "measures", "video")
     } == {nothing}
     assert sink.report == {"path": str(tmp_path / f"a.{ending}"), "rows": len(found)}
     assert sink.outputs == (str(tmp_path / f"a.{ending}"),)
@@ -200,3 +204,17 @@ def test_a_full_disk_is_an_error_and_no_half_file_gets_the_name(tmp_path: Path):
         sink.write(result(2))
     sink.close()
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_groups_are_summed_up_and_columns_describe_themselves(tmp_path: Path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    for ending in ("csv", "jsonl", "parquet"):
+        feed(StatsSink(path=tmp_path / f"a.{ending}"), info(40, 40), [known()])
+        table = facereg.read_stats(tmp_path / f"a.{ending}")
+        assert table.loc[0, ["lips_area", "mouth_area", "eyes_area"]].tolist() == [6, 6, 1]
+        assert table.loc[0, "face_area"] == 7 and table.loc[0, "video"] == "clip.mp4"
+    schema = parquet.read_schema(tmp_path / "a.parquet")
+    said = {field.name: field.metadata[b"description"].decode() for field in schema}
+    assert said["eyes_area"] == "pixels of eyes"
+    assert said["mouth_opening_se"].startswith("standard error: inner height")
+    assert all(said.values())
