@@ -27,6 +27,9 @@ LONGEST_SECONDS = 2.0
 #: A key picture comes at least this often, in pictures.
 KEY_EVERY = 250
 
+#: The colours, as ITU-T H.273 numbers them: BT.709, in which browsers show what has no label.
+BT709, LIMITED_RANGE = 1, 1
+
 #: Quality on x264's scale, and the most bits a second for each pixel.
 CRF, MAX_BITS_PER_PIXEL = 23, 3.0
 
@@ -76,7 +79,10 @@ class LiveEncoder:
             stream: Any = self._file.add_stream("libx264", rate=30, options=options)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             stream.gop_size = KEY_EVERY
-            stream.codec_context.time_base = stream.time_base = Fraction(1, TICKS)
+            context = stream.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = BT709
+            context.color_range = LIMITED_RANGE
+            context.time_base = stream.time_base = Fraction(1, TICKS)
             self._file.start_encoding()
         except (av.FFmpegError, ValueError) as e:
             raise MediaError(f"H.264 cannot be encoded for browsers: {e}") from e
@@ -95,7 +101,9 @@ class LiveEncoder:
         """
         import av
 
-        frame: Any = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="yuv420p")
+        frame: Any = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(
+            format="yuv420p", dst_colorspace="ITU709"
+        )
         self._last = max(self._last + 1, round(at * TICKS))
         frame.pts, frame.time_base = self._last, Fraction(1, TICKS)
         if key:

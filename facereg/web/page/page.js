@@ -32,6 +32,7 @@ class Camera {
     card.dataset.camera = this.name;
     card.setAttribute('aria-label', `Camera ${this.name}`);
     this.part('name').textContent = this.name;
+    for (const picture of card.querySelectorAll('.picture')) picture.setAttribute('aria-label', `Live picture of ${this.name}`);
     card.addEventListener('click', () => select(this));
     card.addEventListener('focus', () => select(this));
     this.stage.addEventListener('dblclick', () => this.fullscreen());
