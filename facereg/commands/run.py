@@ -112,8 +112,8 @@ def execute(
     resume = None if again else _exact_resume(sinks, args)
     for sink in sinks:
         if isinstance(sink, MasksSink):
-            others = [Path(path) for path in (args.output, args.stats) if path]
-            sink.note_files(Path(args.source), others)
+            others = [getattr(other, "path", None) for other in sinks if other is not sink]
+            sink.note_files(Path(args.source), [path for path in others if path is not None])
     hides = registry.hides_faces or args.hold is not None or args.guard is not None
     guard = build_guard(registry, args.guard) if hides else None
     source = viewer.open_source(registry)
@@ -223,12 +223,12 @@ def _segmented(
 
 
 def _build_other(registry: Registry, spec: str, args: argparse.Namespace) -> Sink:
-    """Build a sink of ``--sink``; it may replace what it wrote in the run that is resumed."""
+    """Build a sink of ``--sink``; what it may replace is said by its options, or by the flags."""
     name, rest, given = split_spec(spec)
     path = given.get("path", rest)
-    again = bool(path) and _is_of_resumed_run(Path(path), args) and "overwrite" not in given
-    takes = "overwrite" in registry.find("sink", name).options()
-    sink: Sink = registry.build("sink", spec, **({"overwrite": True} if again and takes else {}))
+    takes = "overwrite" in registry.find("sink", name).options() and "overwrite" not in given
+    replaces = takes and bool(path) and _may_replace(Path(path), args)
+    sink: Sink = registry.build("sink", spec, **({"overwrite": True} if replaces else {}))
     return sink
 
 

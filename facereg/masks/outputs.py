@@ -35,10 +35,22 @@ def plan_outputs(folder: Path, paths: Iterable[Path]) -> None:
     Raises:
         SinkError: it cannot be noted.
     """
-    since = time.time_ns() - CLOCK_TOLERANCE
-    planned: dict[str, Note] = {os.path.realpath(path): since for path in paths}
+    now, before = time.time_ns() - CLOCK_TOLERANCE, _read(folder)
+    planned: dict[str, Note] = {
+        os.path.realpath(path): _first_change(path, before.get(os.path.realpath(path)), now)
+        for path in paths
+    }
     if planned:
-        _write(folder, planned | _read(folder))
+        _write(folder, before | planned)
+
+
+def _first_change(path: Path, noted: Note, now: int) -> int:
+    """Find the earliest change that can be the run's, or that of a run that it goes on with."""
+    if isinstance(noted, int):
+        return noted
+    if noted is None or stamp(path) != noted:
+        return now
+    return min((found[2] for file in _files(path) if (found := stamp(file))), default=now)
 
 
 def remember_outputs(folder: Path, paths: Iterable[Path]) -> None:
@@ -66,12 +78,26 @@ def is_replaceable(folder: Path, path: Path) -> bool:
 
     Args:
         folder: of the dump that the run left.
-        path: the file.
+        path: the file, or a folder of pictures.
     """
-    noted, found = _read(folder).get(os.path.realpath(path)), stamp(path)
-    if noted is None or found is None:
-        return False
-    return found == noted if isinstance(noted, list) else found[2] >= noted
+    noted = _read(folder).get(os.path.realpath(path))
+    if isinstance(noted, list):
+        return stamp(path) == noted
+    return noted is not None and all(_is_newer(file, noted) for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        return list(path.iterdir())
+    except NotADirectoryError:
+        return [path]
+    except OSError:
+        return []
+
+
+def _is_newer(path: Path, since: int) -> bool:
+    found = stamp(path)
+    return found is not None and found[2] >= since
 
 
 def _read(folder: Path) -> dict[str, Note]:

@@ -26,10 +26,12 @@ KILLS = 4
 
 
 def start(clip: Path, out: Path, kind: str, *more: str) -> subprocess.Popen[bytes]:
-    """Begin a run of drawn people that writes a video, masks and statistics."""
+    """Begin a run of drawn people that writes a video, pictures, masks and three tables."""
     command = [sys.executable, "-m", "facereg", "run", str(clip), "--plugin", str(PLUGIN)]
     command += ["-d", "crossing", "-s", "remembers", "--quiet", "-o", f"{out}.mp4"]
-    command += ["-m", str(out), "--masks-format", kind, "--stats", f"{out}.csv", *more]
+    command += ["-m", str(out), "--masks-format", kind, "--stats", f"{out}.csv"]
+    command += ["--sink", f"stats:path={out}.jsonl", "--sink", f"stats:path={out}.parquet"]
+    command += ["--sink", f"images:path={out}-pictures", *more]
     calls = out.with_suffix(".txt")
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     variables = {"CALLS": str(calls), "END": "", "OFTEN": "yes", "PYTHONPATH": path}
@@ -79,7 +81,8 @@ def test_a_run_killed_at_random_moments_is_resumed_to_the_same_bytes(
         assert (cut / "notes.txt").read_text() == "precious"
         (cut / "notes.txt").unlink()
     assert files(cut) == files(whole)
-    for ending_of_name in (".csv", ".mp4"):
+    for ending_of_name in (".csv", ".jsonl", ".parquet", ".mp4"):
         one, other = (out.with_suffix(ending_of_name).read_bytes() for out in (cut, whole))
         assert one == other, ending_of_name
+    assert files(tmp_path / "cut-pictures") == files(tmp_path / "whole-pictures")
     assert not list(tmp_path.glob(".cut.part")) + list(tmp_path.glob(".cut.old"))
