@@ -23,6 +23,8 @@ from ..pipeline.hold_thread import make_hold
 from ..pipeline.processor import Processor
 from ..pipeline.settings import Settings
 from ..pipeline.totals import Totals
+from ..privacy.guard import WHOLE_DETECTOR
+from ..privacy.hold import HoldSettings
 from ..registry.registry import Registry, split_spec
 from ..sinks.masks import MasksSink
 from ..sinks.segments import Limit, Retention, SegmentedSink
@@ -103,9 +105,9 @@ def execute(
         raise UsageError("nothing to write: give -o OUT.mp4, -m MASKDIR, --stats FILE, -w or -i")
     detector = registry.build("detector", args.detector)
     segmenter = build_segmenter(registry, args.segmenter, args.smooth)
+    hides = registry.hides_faces or args.hold is not None or args.guard is not None
     settings = Settings(
-        **options.settings(args),
-        provenance=_provenance(args.detector, args.segmenter, segmenter),
+        **options.settings(args), provenance=_provenance(args, segmenter, hides=hides)
     )
     carries = settings.parse_every not in (None, 1)
     again = detector.tracks or registry.draws_soft_edges or carries  # every frame is parsed again
@@ -114,7 +116,6 @@ def execute(
         if isinstance(sink, MasksSink):
             others = [getattr(other, "path", None) for other in sinks if other is not sink]
             sink.note_files(Path(args.source), [path for path in others if path is not None])
-    hides = registry.hides_faces or args.hold is not None or args.guard is not None
     guard = build_guard(registry, args.guard) if hides else None
     source = viewer.open_source(registry)
     hold = make_hold(guard, source.info, settings, args.hold) if hides else None
@@ -294,8 +295,20 @@ def _of_pictures(source: str, folder: Path) -> bool:
     return ImagesSource.matches(source) and folder.resolve() in folders(source)
 
 
-def _provenance(detector: str, spec: str, segmenter: Segmenter) -> dict[str, object]:
-    return {"detector": detector, "segmenter": spec, "model": segmenter.describe()}
+def _provenance(
+    args: argparse.Namespace, segmenter: Segmenter, *, hides: bool
+) -> dict[str, object]:
+    """Say what makes the results, and, if faces are hidden, how they are looked for besides."""
+    made = {
+        "detector": args.detector,
+        "segmenter": args.segmenter,
+        "model": segmenter.describe(),
+    }
+    if not hides:
+        return made
+    seconds = HoldSettings.seconds if args.hold is None else args.hold
+    searched = {"detect_every": args.detect_every, "look_back": args.look_back}
+    return made | {"guard": args.guard or WHOLE_DETECTOR, "hold_seconds": seconds} | searched
 
 
 def _exact_resume(sinks: list[Sink], args: argparse.Namespace) -> ExactResume | None:

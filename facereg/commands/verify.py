@@ -148,6 +148,7 @@ def _describe(
         "result": "faces left" if result.faces else "no face found",
         "video": _file(args.video),
         "original": None if args.against is None else _file(args.against),
+        "redaction": _redaction(args.video),
         "frames": result.frames,
         "faces": [span.as_json() for span in result.spans()],
         "face_frames": len(result.faces),
@@ -160,6 +161,17 @@ def _describe(
         ],
         "not_searched_with": missing,
     }
+
+
+def _redaction(name: str) -> dict[str, Any] | None:
+    """Read what a video made by facereg says of its redaction; None if it says nothing."""
+    from ..privacy.record import read_record
+    from ..video.tags import read_comment
+
+    try:
+        return read_record(read_comment(Path(name)))
+    except FaceregError:  # a folder of pictures, or a picture
+        return None
 
 
 def _file(name: str) -> dict[str, str | None]:

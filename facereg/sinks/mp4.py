@@ -18,10 +18,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from .. import output
-from ..components import FindView, Run, Sink, View, draw_with_alpha
+from ..components import FindView, Run, Sink, draw_with_alpha
 from ..errors import FaceregError, MediaError, SinkError, UsageError
 from ..hookspecs import hookimpl
 from ..output import AtomicFile
+from ..privacy.record import Record
 from ..types import Frame, FrameResult, Image, SourceInfo
 from ..video import encoders, finishing, recording, sound
 from ..video.encoders import Preset, Quality, Shape
@@ -82,7 +83,8 @@ class Mp4Sink(Sink):
         self.path, self._overwrite = path, overwrite
         self.report: dict[str, object] = {}
         self.stages: dict[str, float] = {}
-        self._draw: View = find_view(view)
+        self._view, self._draw = view, find_view(view)
+        self._record: Record | None = None  # of a view that hides
         self._quality, self._audio = Quality(codec, crf, preset), audio
         self._drew = False  # whether a first picture was drawn
         self._keeps_alpha = False  # known once the encoders are checked
@@ -99,10 +101,14 @@ class Mp4Sink(Sink):
             file.discard()
             raise
         self._recording = Recording(file, origin, self._quality)
+        if getattr(self._draw, "hides", False):
+            self._record = Record(self._view, run.provenance)
 
     def write(self, result: FrameResult) -> None:
         """Draw one result and record it at its time."""
         assert self._recording is not None, "open comes first"
+        if self._record is not None:
+            self._record.see(result)
         if self._recording.state is not State.FAILED:
             with self._stage("draw"):
                 drawn = self._picture(result)
@@ -118,7 +124,8 @@ class Mp4Sink(Sink):
         """Finish the file, read it back and give it its name."""
         if self._recording is not None:
             with self._stage("encode"):
-                report = self._recording.close()
+                comment = "" if self._record is None else self._record.comment()
+                report = self._recording.close(comment)
             self._recording = None
             if report:
                 self.outputs, self.report = (str(report["path"]),), report
@@ -285,8 +292,11 @@ class Recording:
             except MediaError as e:
                 raise self._fail(str(e)) from e
 
-    def close(self) -> dict[str, object]:
+    def close(self, comment: str = "") -> dict[str, object]:
         """Finish the file, read it back and give it its name.
+
+        Args:
+            comment: what the file says of itself.
 
         Returns:
             What is in the file; nothing if there is none, or if it failed before.
@@ -303,7 +313,7 @@ class Recording:
         if self.state is not State.RECORDING:
             return {}
         try:
-            report = self._finish()
+            report = self._finish(comment)
         except FaceregError as e:
             raise self._fail(str(e)) from e
         self.state = State.CLOSED
@@ -328,7 +338,7 @@ class Recording:
         except FaceregError as e:
             raise self._fail(str(e)) from e
 
-    def _finish(self) -> dict[str, object]:
+    def _finish(self, comment: str) -> dict[str, object]:
         recorder, file = self._recorder, self._file
         assert recorder is not None
         recorded = Recorded(
@@ -339,6 +349,7 @@ class Recording:
             tracks=self._origin.tracks,
             format=self._format,
             one_more=recorder.interrupted,
+            comment=comment,
         )
         recorder.finish(finishing.end_of_last(recorded))
         complete = file.another()

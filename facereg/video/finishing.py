@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from . import sound as soundtrack
 from .formats import Format
 from .run import NoRoomError, run_ffmpeg
 from .sound import Part, Sound, Track
+from .tags import tag_arguments
 from .timeline import Timeline
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ class Recorded:
         tracks: the sound tracks of that file that belong into the recording.
         format: the container.
         one_more: whether a picture may have been sent that was not counted.
+        comment: what the file says of itself.
     """
 
     timeline: Timeline
@@ -38,6 +41,7 @@ class Recorded:
     tracks: tuple[Track, ...]
     format: Format
     one_more: bool = False
+    comment: str = ""
 
 
 def end_of_last(recorded: Recorded) -> float | None:
@@ -76,8 +80,17 @@ def finish(part: Path, recorded: Recorded, out: Path) -> dict[str, object]:
     return _verify(out, recorded, sound)
 
 
-def mux(picture: Path, sound: Sound | None, kind: Format, out: Path) -> None:
+def mux(
+    picture: Path, sound: Sound | None, kind: Format, out: Path, tags: Sequence[str] = ()
+) -> None:
     """Write picture and sound into one file.
+
+    Args:
+        picture: the file with the pictures.
+        sound: what is added, if anything.
+        kind: the container.
+        out: the file.
+        tags: ffmpeg's arguments for its tags.
 
     Raises:
         NoRoomError: there is no room for it.
@@ -91,7 +104,7 @@ def mux(picture: Path, sound: Sound | None, kind: Format, out: Path) -> None:
             outputs += ["-map", f"1:a:{track.number}"]
             outputs += soundtrack.track_arguments(track, place, kind, sound.part)
     # Chapters and tags of the source do not belong to a part of it, and tags may tell a place.
-    outputs += ["-map_metadata", "0", "-map_chapters", "-1", *kind.arguments]
+    outputs += ["-map_metadata", "0", "-map_chapters", "-1", *tags, *kind.arguments]
     run_ffmpeg(*inputs, *outputs, "-f", kind.muxer, "-y", out)
 
 
@@ -102,24 +115,26 @@ def _add_sound(part: Path, recorded: Recorded, out: Path) -> Sound | None:
         MediaError: it cannot even be written without sound.
     """
     sound = _sound_of(recorded)
+    first = Fraction(recorded.first).limit_denominator(10**6)
+    tags = tag_arguments(recorded.media, first, recorded.timeline.rate, recorded.comment)
     if sound is not None:
         try:
-            mux(part, sound, recorded.format, out)
+            mux(part, sound, recorded.format, out, tags)
         except NoRoomError:
             raise
         except MediaError as e:
             log.debug("%s: adding its sound failed: %s", sound.media.name, e)
-            sound = _add_other_sound(part, soundtrack.replan_tracks(sound), out)
+            sound = _add_other_sound(part, soundtrack.replan_tracks(sound), out, tags)
     if sound is None:
-        mux(part, None, recorded.format, out)
+        mux(part, None, recorded.format, out, tags)
     return sound
 
 
-def _add_other_sound(part: Path, sound: Sound, out: Path) -> Sound | None:
+def _add_other_sound(part: Path, sound: Sound, out: Path, tags: Sequence[str]) -> Sound | None:
     if not sound.tracks:
         return None
     try:
-        mux(part, sound, sound.format, out)
+        mux(part, sound, sound.format, out, tags)
     except NoRoomError:
         raise
     except MediaError as e:

@@ -73,6 +73,13 @@ def test_a_redacted_video_passes(
     told = json.loads(report.read_text())
     assert (told["result"], told["faces"]) == ("no face found", [])
     assert told["original"]["sha256"] and told["facereg"] and told["searches"]
+    redaction = told["redaction"]
+    assert (redaction["frames"], redaction["frames_hidden_whole"]) == (2, 0)
+    assert redaction["settings"]["view"] == "pixelate:face"
+    assert len(redaction["settings"]["model"]["sha256"]) == 64
+    (person,) = redaction["persons"]
+    assert (person["id"], person["first"], person["frames"]) == (1, 0.0, 2)
+    assert {weak["frame"] for weak in redaction["weakest"]} == {0, 1}
     assert 0.01 < told["changed_pixels"] < 0.2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,6 @@ from facereg.components import Run
 from facereg.errors import MediaError, SinkError
 from facereg.sinks.mp4 import Mp4Sink
 from facereg.video import finishing
-from facereg.video.formats import Format
 from facereg.video.sound import Sound
 from tests import clips
 from tests.sinks.results import feed, info, result
@@ -21,7 +21,7 @@ from tests.sinks.test_mp4 import record
 def test_a_file_that_does_not_hold_what_was_sent_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lossy(picture: Path, sound: object, kind: object, out: Path) -> None:
+    def lossy(picture: Path, sound: object, kind: object, out: Path, tags: object) -> None:
         clips.ffmpeg("-i", picture, "-c", "copy", "-frames:v", "7", out)
 
     monkeypatch.setattr(finishing, "mux", lossy)
@@ -41,7 +41,7 @@ def test_lost_sound_is_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     mux = finishing.mux
-    monkeypatch.setattr(finishing, "mux", lambda p, _, kind, out: mux(p, None, kind, out))
+    monkeypatch.setattr(finishing, "mux", lambda p, _, *rest: mux(p, None, *rest))
     record(sound_clip, tmp_path / "out.mp4")
     assert clips.probe(tmp_path / "out.mp4").frames == 25
     assert "its sound is not complete: the recording has 0 of 1 tracks" in caplog.text
@@ -56,10 +56,10 @@ def test_sound_that_cannot_be_added_is_left_out_with_a_warning(
 ) -> None:
     mux = finishing.mux
 
-    def fail(picture: Path, sound: Sound | None, kind: Format, out: Path) -> None:
+    def fail(picture: Path, sound: Sound | None, *rest: Any) -> None:
         if sound is not None:
             raise MediaError("no such sound")
-        mux(picture, sound, kind, out)
+        mux(picture, sound, *rest)
 
     monkeypatch.setattr(finishing, "mux", fail)
     record(sound_clip, tmp_path / "out.mp4")
