@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
+from typing import Any
 
 import cv2
 import numpy as np
@@ -92,7 +93,23 @@ def test_a_score_that_nothing_reaches_finds_nothing() -> None:
     assert not MtcnnDetector(score=1.0).detect(Frame(clips.pan(1)[0].copy() // 3))
 
 
-@pytest.mark.parametrize("spec", ["mtcnn:score=1.5", "mtcnn:score=-1", "mtcnn:min_face=0"])
+def test_a_large_frame_is_searched_no_finer_than_full_hd(monkeypatch: pytest.MonkeyPatch) -> None:
+    copies: list[tuple[int, ...]] = []
+    proposals = MtcnnDetector._proposals
+
+    def note(self: MtcnnDetector, copy: Image, min_face: float) -> Any:
+        copies.append(copy.shape)
+        return proposals(self, copy, min_face)
+
+    monkeypatch.setattr(MtcnnDetector, "_proposals", note)
+    large = cv2.resize(clips.astronaut(), (3840, 2160))
+    assert MtcnnDetector().detect(Frame(large))
+    MtcnnDetector().detect(Frame(cv2.resize(large, (1920, 1080))))
+    MtcnnDetector(min_face=40).detect(Frame(large))
+    assert copies == [(540, 960, 3), (540, 960, 3), (1080, 1920, 3)]
+
+
+@pytest.mark.parametrize("spec", ["mtcnn:score=1.5", "mtcnn:score=-1", "mtcnn:min_face=-1"])
 def test_an_option_out_of_range_is_told(spec: str) -> None:
     with pytest.raises(UsageError, match=spec.partition(":")[2]):
         Registry().build("detector", spec)
