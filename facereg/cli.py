@@ -222,6 +222,12 @@ def _batch(add: _Adder) -> None:
         help="CPUs that each recording gets on a Ray cluster (default: %(default)s)",
     )
     group.add_argument(
+        "--scratch",
+        metavar="DIR",
+        help="where recordings of an object store (s3://, gs://) lie while they are worked on "
+        "(default: the system's folder for temporary files)",
+    )
+    group.add_argument(
         "--shard",
         type=values.shard,
         metavar="I/N",

@@ -26,6 +26,7 @@ from ..errors import FaceregError, SinkError, missing_extra
 from ..output import move_into_place
 from .plan import Job, OutputKind
 from .pool import MAX_SILENT_SECONDS, Child, Observer, Records, end_job, log, take_record
+from .store import describe, is_remote
 
 #: Seconds between two looks at the cluster.
 POLL_SECONDS = 0.2
@@ -318,7 +319,11 @@ class Cluster:
             folder.mkdir(parents=True)
         except OSError as e:
             raise SinkError(f"{folder}: {e.strerror or e}") from e
-        outputs = {kind: folder / path.name for kind, path in job.outputs.items()}
+        outputs = {
+            kind: folder / path.name
+            for kind, path in job.outputs.items()
+            if not is_remote(path)  # its process uploads it itself, to the same name in every try
+        }
         arguments = self._arguments(job, outputs)
         task = Task(folder.name, arguments, self._make_command, self._environment)
         self._tries[self._run_task.remote(task, self._reports)] = Try(job, folder, outputs)
@@ -359,7 +364,9 @@ class Cluster:
             job.fail(f"{self._lost[job]} nodes were lost while they worked on it")
         else:
             job.state = "waiting"
-            log.warning("%s: its node is lost (%s); trying again elsewhere", job.source, reason)
+            log.warning(
+                "%s: its node is lost (%s); trying again elsewhere", describe(job.source), reason
+            )
 
     def _publish(self, one: Try) -> None:
         """Put what a try made under its names.

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from .._version import __version__
 from ..errors import SinkError
-from ..output import append_to, stamp, try_lock
+from ..output import append_to, try_lock
 from .plan import Figures, Job, Shard
+from .store import describe, stamp_of
 
 #: Name of the journal in the output folder, and of all that are there with those of shards.
 JOURNAL, JOURNALS = ".facereg-batch.jsonl", ".facereg-batch*.jsonl"
@@ -36,7 +37,8 @@ class Journal:
     """The journal of one batch. It is open, and locked, as long as the batch runs.
 
     Args:
-        folder: the output folder.
+        folder: the output folder; of outputs in a store, the local one that stands for it.
+        outputs: from where the names of the outputs count, if it is another folder.
         options: what the outputs depend on, as plain JSON values.
         shard: the part of the plan that this batch does, if there are others. Batches of different
             shards may be at work in the folder at the same time.
@@ -46,8 +48,14 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, options: Mapping[str, Any], shard: Shard | None = None
+        self,
+        folder: Path,
+        options: Mapping[str, Any],
+        shard: Shard | None = None,
+        *,
+        outputs: Path | None = None,
     ) -> None:
+        self._base = folder if outputs is None else outputs
         self._folder, self._options = folder, json.loads(json.dumps(options))
         with contextlib.ExitStack() as opened:
             self._path = folder / JOURNAL
@@ -92,7 +100,7 @@ class Journal:
         elif last.get("own_fault") and source and options and not retry_failed:
             job.fail(f"{last.get('error')} (in an earlier batch; --retry-failed tries it again)")
         elif there and not overwrite and (refusal := _refuse(last, ours=ours, options=options)):
-            job.fail(f"{there[0]} is there, {refusal}; --overwrite replaces it")
+            job.fail(f"{describe(there[0])} is there, {refusal}; --overwrite replaces it")
         else:
             job.replaces = bool(there)
             job.resumes = source and options and last.get("version") == __version__
@@ -127,7 +135,7 @@ class Journal:
             "state": event,
             "at": round(time.time(), 3),
             "source": job.source.name,
-            "path": str(job.source),
+            "path": describe(job.source),
             **made,
             "version": __version__,
             "options": self._options,
@@ -135,7 +143,7 @@ class Journal:
         }
 
     def _key(self, path: Path) -> str:
-        return path.relative_to(self._folder).as_posix()
+        return path.relative_to(self._base).as_posix()
 
     def _append(self, line: bytes) -> None:
         try:
@@ -185,7 +193,8 @@ def read_figures(entry: Entry) -> Figures | None:
 
 def _noted(path: Path) -> list[int]:
     """Describe an output without its time, so that a copy of the folder is as good."""
-    return (stamp(path) or [])[:2]
+    found = stamp_of(path)
+    return [] if found is None else list(found[:2])
 
 
 def _refuse(last: Entry, *, ours: bool, options: bool) -> str | None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ..errors import UsageError, hide_secrets
-from ..output import checksum_heads, stamp
+from ..errors import SourceError, UsageError, hide_secrets
+from ..output import checksum_heads
 from ..sources.file import VIDEO_SUFFIXES
 from ..sources.images import IMAGE_SUFFIXES
+from .store import describe, identity, is_remote, is_url, list_files, open_path, stamp_of
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +60,11 @@ class Fingerprint(NamedTuple):
     @classmethod
     def of(cls, path: Path) -> Fingerprint | None:
         """Read it from a file or folder; None if there is none."""
-        found = stamp(path)
-        return None if found is None else cls(found[1], found[2], checksum_heads(path))
+        found = stamp_of(path)
+        if found is None:
+            return None
+        _, size, time, checksum = found
+        return cls(size, time, checksum if checksum is not None else checksum_heads(path))
 
 
 class Figures(NamedTuple):
@@ -98,6 +102,7 @@ class Job:
         replaces: whether it may replace existing outputs.
         resumes: whether existing masks were begun from the same source with the same options.
         attempts: how often it was begun.
+        scratch: a folder for what is fetched and made, if source or outputs are in a store.
     """
 
     name: str
@@ -115,6 +120,24 @@ class Job:
     replaces: bool = False
     resumes: bool = False
     attempts: int = 0
+    scratch: Path | None = None
+
+    @property
+    def local_source(self) -> Path:
+        """Where its process finds the source."""
+        if not is_remote(self.source):
+            return self.source.absolute()
+        assert self.scratch is not None
+        return self.scratch / "in" / self.source.name
+
+    @property
+    def local_outputs(self) -> dict[OutputKind, Path]:
+        """Where its process writes its outputs."""
+        found = {}
+        for kind, path in self.outputs.items():
+            made = None if self.scratch is None else self.scratch / "out" / path.name
+            found[kind] = made if made is not None and is_remote(path) else path.absolute()
+        return found
 
     @property
     def size(self) -> int:
@@ -133,10 +156,11 @@ class Job:
     def as_json(self) -> dict[str, Any]:
         """Write it as plain values."""
         finished = self.state in ("done", "skipped", "interrupted")
+        there = [path for path in self.outputs.values() if finished and path.exists()]
         return {
-            "source": str(self.source),
+            "source": describe(self.source),
             "state": self.state,
-            "outputs": [str(p) for p in self.outputs.values() if p.exists()] if finished else [],
+            "outputs": [describe(path) for path in there],
             "error": self.error,
             "totals": self.totals,
         }
@@ -166,18 +190,20 @@ def make_plan(
     """
     found: dict[str, Recording] = {}
     for recording in find_recordings(inputs):
-        found.setdefault(os.path.realpath(recording.path), recording)
+        found.setdefault(identity(recording.path), recording)
     jobs = [_job(recording, folder, kinds) for recording in found.values()]
     taken: dict[str, Path] = {str(folder / SUMMARY).casefold(): Path("the summary of the batch")}
     for job in jobs:
         for path in job.outputs.values():
-            if os.path.realpath(path) in found:
-                raise UsageError(f"{path} is an input; choose another folder than {folder}")
+            if identity(path) in found:
+                raise UsageError(
+                    f"{describe(path)} is an input; choose another folder than {describe(folder)}"
+                )
             other = taken.setdefault(str(path).casefold(), job.source)
             if other != job.source:
                 raise UsageError(
-                    f"{other} and {job.source} would both be written to {path}; rename one, or "
-                    "run them into different folders"
+                    f"{describe(other)} and {describe(job.source)} would both be written to "
+                    f"{describe(path)}; rename one, or run them into different folders"
                 )
     return jobs
 
@@ -210,8 +236,11 @@ def find_recordings(inputs: Iterable[str], *, lists: bool = True) -> Iterator[Re
         UsageError: a list cannot be read.
     """
     for text in inputs:
-        path = Path(text)
-        if "://" in text:
+        if is_url(text):
+            yield from _in_store(text)
+            continue
+        path = open_path(text)
+        if "://" in text and not text.startswith("file://"):
             yield Recording(Path(hide_secrets(text)), "", "is no file; facereg run takes a stream")
         elif path.exists():
             keeps = not lists and not path.is_absolute() and ".." not in path.parts
@@ -223,6 +252,36 @@ def find_recordings(inputs: Iterable[str], *, lists: bool = True) -> Iterator[Re
             yield from _matches(text)
         else:
             yield Recording(path, path.stem, "no such file or folder")
+
+
+def _in_store(text: str) -> Iterator[Recording]:
+    """Yield the recordings that a URL of an object store means, as of a file, a folder, a glob."""
+    try:
+        root, files = list_files(text)
+    except SourceError as e:
+        yield Recording(open_path(text), "", str(e).partition(": ")[2])
+        return
+    pictures: dict[Path, None] = {}
+    strangers, found = [], False
+    for path in files:
+        name, suffix = path.relative_to(root), path.suffix.lower()
+        if path.name.startswith("."):
+            continue
+        if suffix in VIDEO_SUFFIXES or (suffix in IMAGE_SUFFIXES and len(files) == 1):
+            found = True
+            yield Recording(path, Path(str(name)).with_suffix("").as_posix())
+        elif suffix in IMAGE_SUFFIXES:
+            pictures[path.parent] = None
+        else:
+            strangers.append(path.name)
+    for folder in pictures:
+        below = folder.relative_to(root).as_posix()
+        yield Recording(folder, folder.name if below in ("", ".") else below)
+    if not (found or pictures):
+        missing = "no such file or folder" if not files else "no video or picture in it"
+        yield Recording(open_path(text), "", missing)
+    elif strangers and not glob.has_magic(text):
+        log.warning("%s: skipped, as no video or picture: %s", describe(root), _listed(strangers))
 
 
 def _read_list(path: Path) -> list[str]:
@@ -293,7 +352,9 @@ def _listed(names: list[str]) -> str:
 
 def _job(recording: Recording, folder: Path, kinds: Sequence[OutputKind]) -> Job:
     path, name, problem = recording
-    pictures = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+    suffix = path.suffix.lower()
+    folder_of_pictures = suffix not in VIDEO_SUFFIXES if is_remote(path) else path.is_dir()
+    pictures = folder_of_pictures or suffix in IMAGE_SUFFIXES
     if problem is not None:
         job = Job(name, path, pictures, {}, None)
         job.fail(problem)

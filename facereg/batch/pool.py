@@ -34,6 +34,7 @@ from typing import IO, Protocol
 
 from ..errors import clean_text
 from .plan import Figures, Job
+from .store import describe
 
 log = logging.getLogger(__name__)
 
@@ -269,7 +270,7 @@ def take_record(job: Job, line: bytes) -> None:
             case "progress":
                 job.frames = record["frames"]
             case "warning":
-                log.warning("%s: %s", job.source, record["text"])
+                log.warning("%s: %s", describe(job.source), record["text"])
             case "result":
                 totals = job.totals = record["totals"]
                 job.frames = job.total = totals["frames"]
@@ -295,7 +296,8 @@ def end_job(job: Job, code: int, words: str, *, retries: int, interrupted: bool)
         job.state = "interrupted"
     elif job.attempts <= retries and not interrupted:
         job.state = "waiting"
-        log.warning("%s: %s; trying again", job.source, job.error or _describe(code, words))
+        why = job.error or _describe(code, words)
+        log.warning("%s: %s; trying again", describe(job.source), why)
     else:
         if job.error is None:
             job.error, job.own_fault = _describe(code, words), True

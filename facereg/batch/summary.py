@@ -12,6 +12,7 @@ from ..errors import SinkError, clean_text
 from ..output import write_file
 from .journal import read_entries, read_figures
 from .plan import SUMMARY, Figures, Job
+from .store import describe
 
 #: What the summary says of a recording that was neither done nor failed.
 UNFINISHED = {"interrupted": "interrupted", "waiting": "not begun", "started": "not finished"}
@@ -51,7 +52,7 @@ def make_row(path: str, state: str, figures: Figures | None, error: str | None) 
 
 def summarize(jobs: Iterable[Job]) -> list[Row]:
     """Make a row for each job."""
-    return [make_row(str(job.source), job.state, job.figures, job.error) for job in jobs]
+    return [make_row(describe(job.source), job.state, job.figures, job.error) for job in jobs]
 
 
 def merge(folder: Path, jobs: Iterable[Job] = ()) -> list[Row]:

@@ -22,12 +22,15 @@ from ..batch.cluster import Cluster, Resources, connected
 from ..batch.journal import Journal
 from ..batch.plan import Job, OutputKind, Shard, make_plan, take_shard
 from ..batch.pool import Pool
+from ..batch.scratch import Scratch
+from ..batch.store import Transfers, describe, is_remote, open_path
 from ..batch.summary import merge, summarize, write_summary
 from ..errors import UsageError, clean_text
 from ..output import check_parent
 from ..registry.registry import Registry, split_spec
 from ..workers import cores
 from . import options
+from .child import TRANSFERS
 from .opencv import installed_opencvs, opencv_clash
 from .progress import Progress
 from .python_process import python_command
@@ -52,30 +55,29 @@ THREAD_VARIABLES = (
 CHILD_CODE = """
 from facereg import cli
 from facereg.commands import child
-sys.exit(child.run(cli.parse_args()))
+transfers = child.take_transfers(sys.argv)
+sys.exit(child.run(cli.parse_args(), transfers))
 """
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command line. Returns the exit code."""
-    if clash := opencv_clash(installed_opencvs()):
-        log.warning(clash)
     folder, kinds = _outputs(args)
     jobs = make_plan(args.source, folder, kinds)
+    scratch = Scratch(folder, args.scratch)
     if args.merge:
-        return _merge(folder, jobs, quiet=args.quiet)
+        return _merge(scratch, jobs, quiet=args.quiet)
     shard = args.shard and Shard(*args.shard)
     if shard:
         jobs = take_shard(jobs, shard)
     at_once = _at_once(args.jobs, len(jobs))
     threads = _threads(args, at_once)
     segmenter = _check(args, threads)
-    check_parent(folder)
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir()
+    _make(folder)
     start = time.monotonic()
-    journal = Journal(folder, options.shared_values(args), shard)
-    with contextlib.closing(journal):
+    scratch.fetch_journals()
+    journal = Journal(scratch.notes, options.shared_values(args), shard, outputs=folder)
+    with contextlib.closing(journal), scratch.of_jobs(jobs, shard):
         for job in jobs:
             journal.decide(job, overwrite=args.overwrite, retry_failed=args.retry_failed)
             if job.state == "failed":
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
                     journal.write(job, "failed")
         interrupted = _run_jobs(jobs, journal, args, segmenter, at_once, threads)
         if shard is None:  # of shards, --merge makes one
-            write_summary(folder, summarize(jobs))
+            write_summary(scratch.notes, summarize(jobs))
     totals = _totals(jobs, time.monotonic() - start)
     if args.json:
         print_json(totals)
@@ -112,17 +114,28 @@ def _outputs(args: argparse.Namespace) -> tuple[Path, list[OutputKind]]:
         raise UsageError("nothing to write: give -o OUTDIR, or -m or --stats for these alone")
     if "-o" not in kinds and (args.codec, args.crf) != (None, None):
         raise UsageError("--codec and --crf are for the videos of -o OUTDIR")
-    return Path("." if args.output is None else args.output), kinds
+    return open_path("." if args.output is None else args.output), kinds
 
 
-def _merge(folder: Path, jobs: Sequence[Job], *, quiet: bool) -> int:
+def _make(folder: Path) -> None:
+    """Make the output folder; a store has none."""
+    if clash := opencv_clash(installed_opencvs()):
+        log.warning(clash)
+    if not is_remote(folder):
+        check_parent(folder)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+
+
+def _merge(scratch: Scratch, jobs: Sequence[Job], *, quiet: bool) -> int:
     """Write the summary of what all batches and shards did. Returns the exit code."""
-    rows = merge(folder, jobs)
-    path = write_summary(folder, rows)
+    scratch.fetch_journals()
+    rows = merge(scratch.notes, jobs)
+    path = scratch.publish(write_summary(scratch.notes, rows))
     failed = sum(row.error is not None for row in rows)
     if not quiet:
         counts = f"{len(rows)} recordings, {failed} of them not done"
-        print(f"{counts}: {clean_text(str(path))}", file=sys.stderr)
+        print(f"{counts}: {clean_text(describe(path))}", file=sys.stderr)
     return int(failed > 0)
 
 
@@ -135,6 +148,8 @@ class _Reporter:
 
     def started(self, job: Job) -> None:
         for path in job.outputs.values():
+            if is_remote(path):
+                continue
             with contextlib.suppress(OSError):  # its process says what is wrong
                 path.parent.mkdir(parents=True, exist_ok=True)
         self._journal.write(job, "started")
@@ -270,23 +285,34 @@ def run_arguments(
         args: batch's parsed command line.
     """
     # Absolute, so that no name is taken for a flag.
-    line = ["run", str(job.source.absolute()), "--quiet"]
-    for flag, path in (job.outputs if outputs is None else outputs).items():
+    line = ["run", str(job.local_source), "--quiet"]
+    stored = any(map(is_remote, job.outputs.values()))
+    for flag, path in (job.local_outputs if outputs is None or stored else outputs).items():
         line += [flag, f"{path.absolute()}{os.sep if flag == '-o' and job.pictures else ''}"]
-    again = outputs is None and job.attempts > 1
+    own = outputs is None and not stored  # it may have been begun under its name
+    again = own and job.attempts > 1
     switches = {
-        "--overwrite": outputs is None and (job.replaces or again),
-        "--resume": outputs is None and "-m" in job.outputs and (job.resumes or again),
+        "--overwrite": own and (job.replaces or again),
+        "--resume": own and "-m" in job.outputs and (job.resumes or again),
         "--debug": args.debug,
     }
     line += [flag for flag, on in switches.items() if on]
     encodes = "-o" in job.outputs and not job.pictures
     video = {} if encodes else {"codec": None, "crf": None}
-    return [*line, *options.shared_arguments(args, segmenter=segmenter, **video)]
+    line += options.shared_arguments(args, segmenter=segmenter, **video)
+    return line if job.scratch is None else [f"{TRANSFERS}{_transfers(job).as_argument()}", *line]
+
+
+def _transfers(job: Job) -> Transfers:
+    """Say what the process of a job fetches and uploads."""
+    made = job.local_outputs
+    uploads = {str(made[k]): str(path) for k, path in job.outputs.items() if is_remote(path)}
+    fetched = str(job.source) if is_remote(job.source) else ""
+    return Transfers(str(job.scratch), fetched, str(job.local_source), uploads)
 
 
 def _log_failure(job: Job) -> None:
-    log.error("%s: %s", job.source, job.error)
+    log.error("%s: %s", describe(job.source), job.error)
 
 
 def _totals(jobs: Sequence[Job], seconds: float) -> dict[str, Any]:
@@ -303,7 +329,7 @@ def _summary(jobs: Sequence[Job], totals: dict[str, Any]) -> str:
     counts = [f"{totals[s]} {s}" for s in ("done", "skipped", "failed") if totals[s]]
     lines = [f"{', '.join(counts) or 'none done'} of {len(jobs)} in {totals['seconds']:.1f} s"]
     lines += [
-        f"  failed: {clean_text(f'{job.source}: {job.error}')}"
+        f"  failed: {clean_text(f'{describe(job.source)}: {job.error}')}"
         for job in jobs
         if job.state == "failed"
     ]

@@ -11,6 +11,7 @@ import time
 import traceback
 from typing import Any
 
+from ..batch.store import Transfers
 from ..components import Run, Sink
 from ..errors import ModelError, SinkError, clean_text
 from ..types import FrameResult, SourceInfo
@@ -21,6 +22,9 @@ from .terminal import log_with, sigterm_is_ctrl_c
 
 #: Seconds between two records of how far it is.
 PROGRESS_SECONDS = 0.5
+
+#: What an argument begins with that says what is fetched and uploaded.
+TRANSFERS = "--transfers="
 
 #: Errors that are not the recording's fault: another time it may go well.
 SURROUNDINGS = (SinkError, ModelError, OSError, MemoryError)
@@ -67,13 +71,17 @@ class ReportingSink(Sink):
             self._first = result.frame.time
         self._end = result.frame.time + self._frame_seconds
         self._frames += 1
+        self.beat()
+
+    def close(self) -> None:
+        self._channel.send("finishing")
+
+    def beat(self) -> None:
+        """Report that something goes on, though no frame was made."""
         now = time.monotonic()
         if now - self._sent >= PROGRESS_SECONDS:
             self._sent = now
             self._channel.send("progress", frames=self._frames)
-
-    def close(self) -> None:
-        self._channel.send("finishing")
 
     @property
     def duration(self) -> float:
@@ -95,7 +103,14 @@ class _RecordHandler(logging.Handler):
             self._channel.send("warning", text=text)
 
 
-def run(args: argparse.Namespace) -> int:
+def take_transfers(arguments: list[str]) -> Transfers | None:
+    """Take what is to be fetched and uploaded out of a command line, if it begins with that."""
+    if len(arguments) > 1 and arguments[1].startswith(TRANSFERS):
+        return Transfers.of_argument(arguments.pop(1).removeprefix(TRANSFERS))
+    return None
+
+
+def run(args: argparse.Namespace, transfers: Transfers | None = None) -> int:
     """Run the command line of a job. Returns the exit code."""
     channel = Channel()
     handler = _RecordHandler(channel, args.source)
@@ -103,7 +118,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         level = logging.DEBUG if args.debug else logging.WARNING
         with log_with(handler, level), sigterm_is_ctrl_c():
-            totals, interrupted = execute(args, [report])
+            if transfers is None:
+                totals, interrupted = execute(args, [report])
+            else:
+                with transfers.around(report.beat):
+                    totals, interrupted = execute(args, [report])
+                    if not interrupted:
+                        transfers.upload(report.beat)
         channel.send("result", totals=totals.as_json(), duration=report.duration)
     except KeyboardInterrupt:
         return 130
