@@ -16,6 +16,7 @@ import numpy as np
 
 from ..components import FindView, Run, View
 from ..errors import SinkError
+from ..measures.face import cells
 from ..types import FrameResult, Image, SourceInfo, utc_text
 from ..views import view as built_in
 from .display import keys
@@ -111,7 +112,10 @@ class WebSink(InteractiveSink):
     def write(self, result: FrameResult) -> None:
         self._count_latency(result)
         if "figures" in self._outlet.wanted:
-            self._outlet.report("figures", {"line": result.to_dict()})
+            line = result.to_dict()
+            for described, face in zip(line["faces"], result.faces, strict=True):
+                described["measures"] = cells(face.measures)
+            self._outlet.report("figures", {"line": line})
         super().write(result)
 
     def tick(self) -> None:

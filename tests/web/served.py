@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,18 @@ class Served:
     Args:
         folder: that it runs in.
         *args: sources and flags.
+        components: flags that choose a detector and a segmenter.
+        environment: variables to set.
     """
 
     def __init__(
-        self, folder: Path, *args: str, environment: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *args: str,
+        components: Sequence[str] = PEOPLE,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        command = [sys.executable, "-m", "facereg", "serve", *args, "--port", "0", *PEOPLE]
+        command = [sys.executable, "-m", "facereg", "serve", *args, "--port", "0", *components]
         everything = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         self.log = folder / "serve.log"
         with self.log.open("wb") as log:

@@ -126,6 +126,9 @@ def test_the_figures_are_a_line_a_frame(server: Served) -> None:
     for line in lines:
         assert [face["areas"] for face in line["faces"]] == [face["areas"] for face in expected]
         assert {"index", "time", "faces"} <= line.keys()
+        for face in line["faces"]:
+            assert face["measures"]["usable"] in (0, 1)
+            assert 0 < face["measures"]["sharpness"] < 1
     indices = [line["index"] for line in lines]
     assert indices == sorted(set(indices))
 
