@@ -53,6 +53,7 @@ OWN_OF_BATCH = {
     "no_video",
     "on",
     "cpus_per_job",
+    "scratch",
 }
 
 
